@@ -5,6 +5,7 @@
  * later, and the older one (0.3.1 to 0.5.x) with a sorted flag; writes the
  * later one. Format: docs/wire.md. */
 #include "codec/entry.h"
+#include "codec/serdes.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -13,12 +14,7 @@
 
 enum { NXI_AGENT_MAX = 16 << 20 }; /* bytes of a blob, inflated, at most */
 
-/* Bytes inside the agent's own copy of the blob. */
-struct nxi_span {
-    const uint8_t *ptr;
-    size_t         len;
-};
-
+/* All spans lie inside the agent's own copy of the blob. */
 struct nxi_agent_conn {
     struct nxi_span backend, info;
 };

@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "codec/rkey.h"
 #include "codec/text.h"
 
 #include <stdio.h>
@@ -15,8 +16,6 @@ enum {
     SECTIONS_MAX = 5 * CONNS_MAX, /* one per backend and memory type */
     MEM_TYPES = 5,
     UCX_ADDR_MAX = 64 << 10,
-    UCX_RKEY_TAIL = 256, /* what releases of UCX append to a packed rkey is far less */
-    UCX_MEM_TYPES = 9,   /* host to Level Zero managed, of the newest UCX */
 
     /* The least that an element of a list takes in the blob. */
     FIELD = NXI_SERDES_FIELD,
@@ -46,6 +45,16 @@ static int take_backend(struct nxi_serdes *r, const char *tag, struct nxi_span *
 {
     int e = nxi_serdes_take(r, tag, tag, ret);
     return e < 0 ? e : ret->len ? 0 : nxi_serdes_bad(r, "is empty");
+}
+
+/* What another codec found inside of a field, with the field and its position. */
+static int placed(const struct nxi_serdes *r, int e)
+{
+    char text[128];
+    if (e != NXC_EFORMAT)
+        return e;
+    snprintf(text, sizeof text, "%s", nxc_err_detail());
+    return nxi_serdes_bad(r, "%s", text);
 }
 
 static bool is(const struct nxi_span *s, const char *text)
@@ -85,12 +94,7 @@ static int read_native(struct nxi_serdes *r, const struct nxi_span *info, struct
         a->native_err = e;
         return 0;
     }
-    if (e == NXC_EFORMAT) {
-        char text[128];
-        snprintf(text, sizeof text, "%s", nxc_err_detail());
-        return nxi_serdes_bad(r, "%s", text);
-    }
-    return e;
+    return placed(r, e);
 }
 
 static int read_conn(struct nxi_serdes *r, struct nxi_agent *a)
@@ -136,24 +140,6 @@ static int read_conns(struct nxi_serdes *r, struct nxi_agent *a)
     return e;
 }
 
-/* A packed rkey: u64 map of memory domains, u8 memory type, then for each bit of
- * the map u8 size and so many bytes; newer releases append a few more. UCX
- * unpacks it without being told its length. */
-static int check_rkey(const struct nxi_serdes *r, const struct nxi_span *s)
-{
-    size_t at = 9;
-    if (s->len < at)
-        return nxi_serdes_bad(r, "rkey of %zu bytes, at least 9", s->len);
-    if (s->ptr[8] >= UCX_MEM_TYPES)
-        return nxi_serdes_bad(r, "rkey of memory type %u", s->ptr[8]);
-    for (uint64_t map = nxi_get64(s->ptr); map; map &= map - 1) {
-        if (at >= s->len || s->ptr[at] > s->len - at - 1)
-            return nxi_serdes_bad(r, "rkey is cut off");
-        at += 1u + s->ptr[at];
-    }
-    return s->len - at <= UCX_RKEY_TAIL ? 0 : nxi_serdes_bad(r, "rkey with %zu bytes too many", s->len - at);
-}
-
 static int read_desc(struct nxi_serdes *r, const struct nxi_agent_section *sec, struct nxi_agent_desc *d)
 {
     struct nxi_span s;
@@ -171,7 +157,7 @@ static int read_desc(struct nxi_serdes *r, const struct nxi_agent_section *sec, 
         return nxi_serdes_bad(r, "len is 0");
     if (__builtin_add_overflow(d->addr, d->len, &end))
         return nxi_serdes_bad(r, "addr + len wraps around");
-    return is(&sec->backend, "UCX") ? check_rkey(r, &d->meta) : 0;
+    return is(&sec->backend, "UCX") ? placed(r, nxi_rkey_check(d->meta.ptr, d->meta.len)) : 0;
 }
 
 static int compare_descs(const void *a, const void *b)

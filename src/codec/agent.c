@@ -280,6 +280,25 @@ fail:
     return e;
 }
 
+const struct nxi_agent_conn *nxi_agent_conn_find(const struct nxi_agent *a, const char *backend)
+{
+    for (size_t i = 0; i < a->n_conns; i++) {
+        if (is(&a->conns[i].backend, backend))
+            return &a->conns[i];
+    }
+    return NULL;
+}
+
+const struct nxi_agent_section *nxi_agent_section_find(const struct nxi_agent *a, const char *backend,
+                                                       int32_t mem_type)
+{
+    for (size_t i = 0; i < a->n_sections; i++) {
+        if (a->sections[i].mem_type == mem_type && is(&a->sections[i].backend, backend))
+            return &a->sections[i];
+    }
+    return NULL;
+}
+
 struct nxi_agent *nxi_agent_ref(struct nxi_agent *a)
 {
     atomic_fetch_add_explicit(&a->refs, 1, memory_order_relaxed);

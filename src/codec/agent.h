@@ -50,6 +50,12 @@ int nxi_agent_decode(const uint8_t *blob, size_t len, struct nxi_agent **ret_a);
 struct nxi_agent *nxi_agent_ref(struct nxi_agent *a);
 void nxi_agent_unref(struct nxi_agent *a); /* takes NULL */
 
+/* What the agent has of a backend: its connection, its section of a memory type.
+ * There is at most one of each; NULL if there is none. */
+const struct nxi_agent_conn    *nxi_agent_conn_find(const struct nxi_agent *a, const char *backend);
+const struct nxi_agent_section *nxi_agent_section_find(const struct nxi_agent *a, const char *backend,
+                                                       int32_t mem_type);
+
 /* Writes a blob with these connections and sections, in the order given;
  * NXC_ELIMIT when it would exceed NXI_AGENT_MAX. *ret_blob is the caller's to free(). */
 int nxi_agent_encode(const char *name, const struct nxi_agent_conn *conns, size_t n_conns,

@@ -116,6 +116,26 @@ static void test_a_blob_reads_back_the_same(void **state)
     nxi_agent_unref(NULL);
 }
 
+static void test_connections_and_sections_are_found_by_backend(void **state)
+{
+    (void)state;
+    struct nxi_agent_conn    conns[] = { { SPAN("UC"), SPAN("x") }, { SPAN("UCX"), UCX_ADDR } };
+    struct nxi_agent_desc    desc = { 1, 2, 3, RKEY };
+    struct nxi_agent_section secs[] = {
+        { SPAN("UCX"), 1, 1, &desc }, { SPAN("UCXX"), 0, 1, &desc }, { SPAN("UCX"), 0, 1, &desc }
+    };
+    struct nxi_agent *a;
+    assert_int_equal(through("w", conns, 2, secs, 3, &a), 0);
+    assert_ptr_equal(nxi_agent_conn_find(a, "UCX"), &a->conns[1]);
+    assert_ptr_equal(nxi_agent_section_find(a, "UCX", 0), &a->sections[2]);
+    assert_ptr_equal(nxi_agent_section_find(a, "UCX", 1), &a->sections[0]);
+    assert_null(nxi_agent_conn_find(a, "U"));
+    assert_null(nxi_agent_conn_find(a, "NXC"));
+    assert_null(nxi_agent_section_find(a, "UCX", 2));
+    assert_null(nxi_agent_section_find(a, "UC", 0));
+    nxi_agent_unref(a);
+}
+
 static void test_names_that_are_no_text_are_refused(void **state)
 {
     (void)state;
@@ -634,6 +654,7 @@ int main(void)
 {
     const struct CMUnitTest alone[] = {
         cmocka_unit_test(test_a_blob_reads_back_the_same),
+        cmocka_unit_test(test_connections_and_sections_are_found_by_backend),
         cmocka_unit_test(test_names_that_are_no_text_are_refused),
         cmocka_unit_test(test_bad_connections_are_refused),
         cmocka_unit_test(test_an_entry_of_another_version_is_kept_as_such),

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "codec/rkey.h"
 #include "codec/text.h"
+#include "codec/ucx_address.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,6 @@ enum {
     CONNS_MAX = 64,               /* NIXL has a dozen backends */
     SECTIONS_MAX = 5 * CONNS_MAX, /* one per backend and memory type */
     MEM_TYPES = 5,
-    UCX_ADDR_MAX = 64 << 10,
 
     /* The least that an element of a list takes in the blob. */
     FIELD = NXI_SERDES_FIELD,
@@ -113,15 +113,7 @@ static int read_conn(struct nxi_serdes *r, struct nxi_agent *a)
         return nxi_serdes_bad(r, "is empty");
     if (is(&c->backend, "NXC"))
         return read_native(r, &c->info, a);
-    if (!is(&c->backend, "UCX"))
-        return 0;
-    if (c->info.len > UCX_ADDR_MAX)
-        return nxi_serdes_bad(r, "has %zu bytes, at most %d", c->info.len, UCX_ADDR_MAX);
-    /* The low nibble of a worker address is its version, 0 for v1 and 1 for v2;
-     * the high one is flags or the release. */
-    if ((c->info.ptr[0] & 0x0f) > 1)
-        return nxi_serdes_bad(r, "is a worker address of version nibble %u", c->info.ptr[0] & 0x0fu);
-    return 0;
+    return is(&c->backend, "UCX") ? placed(r, nxi_ucx_address_check(c->info.ptr, c->info.len)) : 0;
 }
 
 static int read_conns(struct nxi_serdes *r, struct nxi_agent *a)

@@ -12,7 +12,7 @@ enum { MAGIC = sizeof NXI_SERDES_MAGIC - 1 };
 
 int nxi_serdes_bad(const struct nxi_serdes *r, const char *format, ...)
 {
-    char    where[64] = "", elem[32] = "", problem[96];
+    char    where[64] = "", elem[32] = "", problem[128];
     va_list args;
     va_start(args, format);
     vsnprintf(problem, sizeof problem, format, args);

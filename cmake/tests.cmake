@@ -46,7 +46,9 @@ function(nxi_test_program name)
         nxi_variant_name(${name} ${variant} target)
         nxi_variant_name(nxi_core ${variant} core)
         add_executable(${target} ${ARG_SOURCES})
-        set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+        # It holds the library itself, and looks for the UCX module where the loader would.
+        set_target_properties(${target} PROPERTIES
+            RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests BUILD_RPATH "$ORIGIN/..")
         target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
         target_link_options(${target} PRIVATE ${ARG_LINK_OPTIONS})
         foreach(lib IN LISTS ARG_LIBS)

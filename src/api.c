@@ -85,6 +85,8 @@ int nxc_connector_stats(const nxc_connector *c, struct nxc_stats *stats)
         .bytes_read = atomic_load_explicit(&c->stats.bytes_read, memory_order_relaxed),
         .bytes_written = atomic_load_explicit(&c->stats.bytes_written, memory_order_relaxed),
         .region_bytes = atomic_load_explicit(&c->stats.region_bytes, memory_order_relaxed),
+        .region_hits = atomic_load_explicit(&c->stats.region_hits, memory_order_relaxed),
+        .region_misses = atomic_load_explicit(&c->stats.region_misses, memory_order_relaxed),
         .peers = atomic_load_explicit(&c->stats.peers, memory_order_relaxed),
     };
     memcpy(stats, &s, s.size);

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "codec/text.h"
+#include "module.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -38,18 +39,27 @@ static int set_name(struct nxc_connector *c, const char *worker_id)
     return 0;
 }
 
-/* The blob is the same in all tickets, so it is made and deflated once. */
-static int make_blob(struct nxc_connector *c)
+static int make_entry(struct nxc_connector *c)
 {
     struct nxi_entry e = { .version = NXI_PROTOCOL, .version_min = NXI_PROTOCOL_MIN };
-    uint8_t          info[NXI_ENTRY_MAX];
     int              r;
     memcpy(e.instance, c->env.instance, sizeof e.instance);
     memcpy(e.link_key, c->env.link_key, sizeof e.link_key);
     for (size_t i = 0; i < c->n_fabrics; i++)
         if ((r = c->fabrics[i]->ops->addrs(c->fabrics[i], &e)) < 0)
             return r;
-    struct nxi_agent_conn conn = { { (const uint8_t *)"NXC", 3 }, { info, nxi_entry_encode(&e, info) } };
+    if (e.n)
+        c->entry_len = nxi_entry_encode(&e, c->entry);
+    return 0;
+}
+
+/* The blob for native peers is the same in all tickets, so it is made and deflated once. */
+static int make_blob(struct nxc_connector *c)
+{
+    int r = make_entry(c);
+    if (r < 0 || c->onesided)
+        return r;
+    struct nxi_agent_conn conn = { { (const uint8_t *)"NXC", 3 }, { c->entry, c->entry_len } };
     r = nxi_agent_encode(c->agent_name, &conn, 1, NULL, 0, &c->blob, &c->blob_len);
     if (r < 0)
         return r;
@@ -76,7 +86,7 @@ void nxi_connector_random(struct nxc_connector *c, void *buf, size_t len)
 static const struct {
     const char *name;
     int (*open)(const struct nxi_fabric_env *env, struct nxi_fabric **ret_f);
-} known_fabrics[] = { { "shm", nxi_shm_open }, { "tcp", nxi_tcp_open } }; /* best first */
+} known_fabrics[] = { { "shm", nxi_shm_open }, { "tcp", nxi_tcp_open }, { "ucx", nxi_module_ucx_open } }; /* best first */
 
 /* Is name one of the comma separated words of list? */
 static bool listed(const char *list, const char *name, size_t len)
@@ -87,28 +97,32 @@ static bool listed(const char *list, const char *name, size_t len)
     return false;
 }
 
-static int check_words(const char *option, const char *list)
+static int check_words(const char *option, const char *list, bool any)
 {
     for (const char *at = list; at; at = strchr(at, ','), at = at ? at + 1 : NULL) {
         size_t len = strcspn(at, ",");
-        if (len == 3 && !strncmp(at, "ucx", 3))
-            return nxi_fail(NXC_ENOTSUP, "%s: ucx needs the UCX module, which is not here", option);
-        if (!listed("shm,tcp", at, len))
+        if (!listed("shm,tcp,ucx", at, len))
             return nxi_fail(NXC_EINVAL, "%s: \"%.*s\" is none of shm, tcp, ucx", option, (int)len, at);
+        if (!any && len == 3 && !strncmp(at, "ucx", 3))
+            return nxi_fail(NXC_ENOTSUP, "%s: ucx is for NIXL workers, which the option peers admits (NXC_PEERS_ANY)",
+                            option);
     }
     return 0;
 }
 
-static int open_fabrics(struct nxc_connector *c, const char *transports)
+static int open_fabrics(struct nxc_connector *c, const char *transports, bool any)
 {
     for (size_t i = 0; i < sizeof known_fabrics / sizeof *known_fabrics; i++) {
         const char *name = known_fabrics[i].name;
-        if (transports && !listed(transports, name, strlen(name)))
+        bool        ucx = !strcmp(name, "ucx"), asked = transports || ucx;
+        if (transports ? !listed(transports, name, strlen(name)) : ucx && !any)
             continue;
         int r = known_fabrics[i].open(&c->env, &c->fabrics[c->n_fabrics]);
+        if (r == 0 && ucx)
+            c->onesided = c->fabrics[c->n_fabrics];
         if (r == 0)
             c->n_fabrics++;
-        else if (transports || r != NXC_ENOTSUP) /* by default: what this host can */
+        else if (asked || r != NXC_ENOTSUP) /* by default: what this host can */
             return r;
     }
     return c->n_fabrics ? 0 : nxi_fail(NXC_ENOTSUP, "this host has neither shared memory nor TCP for us");
@@ -118,8 +132,10 @@ static int open_native(struct nxc_connector *c, const struct nxc_connector_opts 
 {
     struct nxi_native_config config = {
         .timers = &c->timers,
-        .n_fabrics = c->n_fabrics,
+        .onesided = c->onesided,
+        .agent_name = c->agent_name,
         .connect_ms = c->env.connect_ms,
+        .keepalive_ms = c->keepalive_ms,
         .turn_bytes = (o->turn_kb ? o->turn_kb : 256) * 1024u,
         .links = &c->stats.peers,
         .arg = c,
@@ -128,10 +144,12 @@ static int open_native(struct nxc_connector *c, const struct nxc_connector_opts 
         .refill = nxi_progress_refill,
     };
     for (size_t i = 0; i < c->n_fabrics; i++) {
-        config.fabrics[i] = c->fabrics[i];
+        if (c->fabrics[i] != c->onesided)
+            config.fabrics[config.n_fabrics++] = c->fabrics[i];
         if (o->require && !strcmp(c->fabrics[i]->ops->name, o->require))
             config.require = c->fabrics[i];
     }
+    c->require_nixl = c->onesided && config.require == c->onesided;
     if (o->require && !config.require)
         return nxi_fail(NXC_EINVAL, "require: %s is not among the transports", o->require);
     return nxi_native_new(&config, &c->native);
@@ -196,16 +214,17 @@ static int check_options(const struct nxc_connector_opts *o)
         return nxi_fail(NXC_EINVAL, "keepalive_ms, connect_ms and turn_kb can't be switched off");
     if (o->turn_kb > 1024 * 1024)
         return nxi_fail(NXC_EINVAL, "turn_kb: %u, at most 1048576", o->turn_kb);
-    if (o->peers == NXC_PEERS_ANY)
-        return nxi_fail(NXC_ENOTSUP, "peers: NIXL peers need the UCX module, which is not here");
-    if (o->peers != NXC_PEERS_NATIVE)
+    bool any = o->peers == NXC_PEERS_ANY;
+    if (!any && o->peers != NXC_PEERS_NATIVE)
         return nxi_fail(NXC_EINVAL, "peers: unknown value %u", o->peers);
-    int r = check_words("transports", o->transports);
+    int r = check_words("transports", o->transports, any);
     if (r < 0)
         return r;
+    if (any && o->transports && !listed(o->transports, "ucx", 3))
+        return nxi_fail(NXC_EINVAL, "transports: ucx is missing, which NXC_PEERS_ANY needs");
     if (o->require && strchr(o->require, ','))
         return nxi_fail(NXC_EINVAL, "require: one transport, not a list");
-    return check_words("require", o->require);
+    return check_words("require", o->require, any);
 }
 
 static void init_locks(struct nxc_connector *c)
@@ -213,6 +232,7 @@ static void init_locks(struct nxc_connector *c)
     pthread_mutex_init(&c->drive, NULL);
     pthread_mutex_init(&c->followers_lock, NULL);
     pthread_mutex_init(&c->ends_lock, NULL);
+    pthread_mutex_init(&c->regions_lock, NULL);
     pthread_mutex_init(&c->text_lock, NULL);
 }
 
@@ -227,11 +247,12 @@ int nxi_connector_new(const struct nxc_connector_opts *o, struct nxc_connector *
     if (!c)
         return nxi_fail(NXC_ENOMEM, "no memory for a connector");
     atomic_init(&c->refs, 1);
+    atomic_init(&c->agent_no, 1);
     c->env.epfd = c->thread_epfd = c->ends_fd = c->thread_bell = c->lead_bell = -1;
     init_locks(c);
     set_options(c, o);
     if ((r = set_name(c, o->worker_id)) < 0 || (r = open_descriptors(c)) < 0 ||
-        (r = open_fabrics(c, o->transports)) < 0 || (r = open_native(c, o)) < 0 || (r = make_blob(c)) < 0 ||
+        (r = open_fabrics(c, o->transports, o->peers == NXC_PEERS_ANY)) < 0 || (r = open_native(c, o)) < 0 || (r = make_blob(c)) < 0 ||
         (r = nxi_fork_add(c)) < 0)
         goto fail;
     c->env.listen = NULL; /* the caller's text, read when the fabrics were opened */
@@ -263,6 +284,7 @@ void nxi_connector_close(struct nxc_connector *c)
     c->native = NULL;
     pthread_mutex_unlock(&c->drive);
     nxi_fork_remove(c);
+    nxi_regions_close(c);
     for (size_t i = 0; i < c->n_fabrics; i++)
         c->fabrics[i]->ops->free(c->fabrics[i]);
     c->n_fabrics = 0;
@@ -285,8 +307,10 @@ void nxi_connector_unref(struct nxc_connector *c)
     pthread_mutex_destroy(&c->drive);
     pthread_mutex_destroy(&c->followers_lock);
     pthread_mutex_destroy(&c->ends_lock);
+    pthread_mutex_destroy(&c->regions_lock);
     pthread_mutex_destroy(&c->text_lock);
     nxi_timers_free(&c->timers);
+    nxi_regions_free(&c->regions);
     free(c->blob);
     free(c->blob_text[NXC_B64]);
     free(c->blob_text[NXC_HEX]);

@@ -10,6 +10,7 @@
 #include "base/timers.h"
 #include "dialect/native.h"
 #include "op.h"
+#include "region.h"
 
 #include <nxconnect/nxconnect.h>
 #include <pthread.h>
@@ -30,7 +31,11 @@ struct nxc_connector {
     uint32_t              keepalive_ms, max_ops;
     uint64_t              spin_ns;
     unsigned              fork_count; /* of the process, when it was made */
-    uint8_t              *blob;       /* the ticket's blob: the same in all its tickets */
+    struct nxi_fabric    *onesided;   /* among fabrics: the one for NIXL workers, NULL when those are not admitted */
+    bool                  require_nixl; /* native peers too are spoken with as if they were NIXL workers */
+    size_t                entry_len;  /* 0: there is no way for native peers */
+    uint8_t               entry[NXI_ENTRY_MAX]; /* NXC, for the tickets' blobs */
+    uint8_t              *blob;       /* of a ticket for native peers only: the same in all its tickets */
     size_t                blob_len;
     char                 *blob_text[2]; /* by enum nxc_encoding */
     int                   ends_fd;    /* what nxc_connector_fd() gives */
@@ -41,6 +46,7 @@ struct nxc_connector {
     /* any thread */
     atomic_uint              refs; /* the user's, and one per operation and region */
     _Atomic(struct nxc_op *) inbox;
+    atomic_uint              agent_no; /* the agent in tickets for NIXL workers is called <worker_id>-<agent_no> */
     atomic_bool              stopping, closed;
     atomic_bool              led;      /* there is a lead */
     atomic_uint              wanted;   /* threads that wait for drive: the progress thread gives way */
@@ -70,6 +76,9 @@ struct nxc_connector {
     /* under ends_lock */
     pthread_mutex_t ends_lock;
     struct nxc_op  *ends;
+    /* under regions_lock */
+    pthread_mutex_t    regions_lock;
+    struct nxi_regions regions;
     /* under text_lock */
     pthread_mutex_t text_lock;
     uint8_t         random[2048]; /* drawn from the kernel, each byte used once */
@@ -79,7 +88,8 @@ struct nxc_connector {
 
     /* started is anybody's to count, and makes the operations' numbers; the rest is the driver's */
     struct {
-        _Atomic uint64_t started, completed, cancelled, errored, bytes_read, bytes_written, region_bytes, peers;
+        _Atomic uint64_t started, completed, cancelled, errored, bytes_read, bytes_written, region_bytes, region_hits, region_misses,
+            peers;
     } stats;
 };
 

@@ -3,7 +3,9 @@
 
 #include "base/error.h"
 #include "connector.h"
+#include "op_nixl.h"
 
+#include <stdio.h>
 #include <sys/eventfd.h>
 
 static int check_device(const struct nxc_desc *d, size_t i)
@@ -58,29 +60,59 @@ int nxi_op_check_ticket(const struct nxc_ticket *t, enum nxc_kind kind, const st
         if (descs[i].len != t->descs[i].len)
             return nxi_fail(NXC_ESIZE, "descs[%zu]: %llu bytes here, %llu in the ticket", i,
                             (unsigned long long)descs[i].len, (unsigned long long)t->descs[i].len);
-    if (!t->agent->has_native)
-        return nxi_fail(NXC_ENOTSUP, "a ticket of a NIXL worker: the option peers of this connector admits native "
-                                     "peers only (NXC_PEERS_NATIVE), NXC_PEERS_ANY would admit it");
-    return nxi_entry_check(&t->agent->native);
+    return 0;
+}
+
+int nxi_op_choose_dialect(const struct nxc_connector *c, const struct nxc_ticket *t)
+{
+    bool nixl = nxi_agent_conn_find(t->agent, "UCX") != NULL;
+    if (t->agent->has_native && c->entry_len && !c->require_nixl) {
+        int r = nxi_entry_check(&t->agent->native);
+        if (r == 0 || !nixl || !c->onesided)
+            return r;
+    }
+    if (nixl && c->onesided)
+        return 1;
+    if (t->agent->has_native)
+        return nxi_fail(NXC_EUNREACH, "a ticket of a native worker: the option transports of this connector leaves out "
+                                      "shm and tcp");
+    if (!nixl)
+        return nxi_fail(NXC_ENOTSUP, "a ticket of a NIXL worker without the backend UCX");
+    return nxi_fail(NXC_ENOTSUP, "a ticket of a NIXL worker: the option peers of this connector admits native "
+                                 "peers only (NXC_PEERS_NATIVE), NXC_PEERS_ANY would admit it");
+}
+
+/* What the dialect needs to know of t, or of our memory when there is no t. */
+static int prepare(struct nxc_op *op, const struct nxc_ticket *t, bool nixl)
+{
+    if (!t)
+        return op->c->onesided ? nxi_op_nixl_expose(op) : 0;
+    op->agent = nxi_agent_ref(t->agent);
+    if (nixl)
+        return nxi_op_nixl_aim(op, t);
+    op->xfer.to = &op->agent->native;
+    op->xfer.key = t->key;
+    return 0;
 }
 
 int nxi_op_new(struct nxc_connector *c, enum nxc_kind kind, const struct nxc_ticket *t, const struct nxc_desc *descs,
                size_t n, uint64_t total, const struct nxc_op_opts *opts, struct nxc_op **ret_op)
 {
+    int nixl = t ? nxi_op_choose_dialect(c, t) : 0;
+    if (nixl < 0)
+        return nixl;
     if (nxi_connector_unfinished(c) >= c->max_ops)
         return nxi_fail(NXC_ELIMIT, "max_ops: %u operations are unfinished", c->max_ops);
     struct nxc_op *op = nxi_calloc(1, sizeof *op + n * sizeof *descs);
     if (!op)
         return nxi_fail(NXC_ENOMEM, "no memory for an operation of %zu descriptors", n);
     op->c = nxi_connector_ref(c);
-    op->id = 1 + atomic_fetch_add_explicit(&c->stats.started, 1, memory_order_relaxed);
     op->active = t != NULL;
     op->queued = opts->queued;
     op->arg = opts->arg;
     memcpy(op->descs, descs, n * sizeof *descs);
     op->xfer.kind = kind;
     op->xfer.active = op->active;
-    op->xfer.id = op->id;
     op->xfer.descs = op->descs;
     op->xfer.n = n;
     op->xfer.total = total;
@@ -88,11 +120,13 @@ int nxi_op_new(struct nxc_connector *c, enum nxc_kind kind, const struct nxc_tic
     if (opts->timeout_ms)
         op->xfer.deadline = opts->timeout_ms > NXI_NEVER / NXI_MS ? NXI_NEVER
                                                                   : nxi_after(nxi_now(), opts->timeout_ms * NXI_MS);
-    if (t) {
-        op->agent = nxi_agent_ref(t->agent);
-        op->xfer.to = &op->agent->native;
-        op->xfer.key = t->key;
-    } else {
+    int r = prepare(op, t, nixl);
+    if (r < 0) {
+        nxi_op_free(op);
+        return r;
+    }
+    op->id = op->xfer.id = 1 + atomic_fetch_add_explicit(&c->stats.started, 1, memory_order_relaxed);
+    if (!t) {
         op->xfer.key.op = op->id;
         nxi_connector_random(c, op->xfer.key.secret, sizeof op->xfer.key.secret);
     }
@@ -104,8 +138,12 @@ int nxi_op_new(struct nxc_connector *c, enum nxc_kind kind, const struct nxc_tic
 void nxi_op_free(struct nxc_op *op)
 {
     struct nxc_connector *c = op->c;
-    if (op->queued && !nxi_forked(c)) /* the lock's state in a child is anybody's guess */
-        nxi_queue_remove(c, op);
+    if (!nxi_forked(c)) { /* the locks' state in a child is anybody's guess */
+        if (op->queued)
+            nxi_queue_remove(c, op);
+        nxi_op_nixl_release(op);
+    }
+    nxi_op_nixl_free(op);
     nxi_agent_unref(op->agent);
     free(op->ticket[NXC_B64]);
     free(op->ticket[NXC_HEX]);
@@ -117,15 +155,19 @@ void nxi_op_free(struct nxc_op *op)
 static int make_ticket(struct nxc_op *op, enum nxc_encoding enc)
 {
     struct nxc_connector *c = op->c;
-    char                  key[NXI_KEY_TEXT];
-    if (!c->blob_text[enc]) {
-        int r = nxi_blob_to_text(c->blob, c->blob_len, enc == NXC_HEX, &c->blob_text[enc]);
-        if (r < 0)
-            return r;
-    }
+    char                  key[NXI_KEY_TEXT], *own = NULL;
+    int                   r = 0;
+    if (op->nixl)
+        r = nxi_op_nixl_blob(op, enc == NXC_HEX, &own);
+    else if (!c->blob_text[enc])
+        r = nxi_blob_to_text(c->blob, c->blob_len, enc == NXC_HEX, &c->blob_text[enc]);
+    if (r < 0)
+        return r;
     nxi_key_encode(&op->xfer.key, key);
-    return nxi_ticket_encode(op->xfer.kind, op->descs, op->xfer.n, c->blob_text[enc], key, &op->ticket[enc],
-                             &op->ticket_len[enc]);
+    r = nxi_ticket_encode(op->xfer.kind, op->descs, op->xfer.n, own ? own : c->blob_text[enc], key, &op->ticket[enc],
+                          &op->ticket_len[enc]);
+    free(own);
+    return r;
 }
 
 int nxi_op_make_ticket(struct nxc_op *op, enum nxc_encoding enc, const char **ret_json, size_t *ret_len)
@@ -171,6 +213,17 @@ static void count(struct nxc_connector *c, const struct nxi_xfer *x, enum nxc_st
         add(bytes, x->total);
 }
 
+/* NULL when there is no memory for it. */
+static char *end_text(const struct nxc_op *op, const char *text)
+{
+    char long_text[256];
+    if (!op->nixl || op->active)
+        return nxi_dup(text);
+    /* Nothing can take its key back. */
+    snprintf(long_text, sizeof long_text, "%s; a NIXL worker that has the ticket may still reach the memory", text);
+    return nxi_dup(long_text);
+}
+
 void nxi_op_on_ended(void *arg, struct nxi_xfer *x, enum nxc_status status, int error, const char *text)
 {
     struct nxc_connector *c = arg;
@@ -178,7 +231,8 @@ void nxi_op_on_ended(void *arg, struct nxi_xfer *x, enum nxc_status status, int 
     count(c, x, status);
     op->error = error;
     if (error)
-        op->text = nxi_dup(text);
+        op->text = end_text(op, text);
+    nxi_op_nixl_release(op);
     bool waited = c->lead_asleep == op;
     c->ends_untold = true;
     if (op->queued)

@@ -7,6 +7,8 @@
 #include <nxconnect/nxconnect.h>
 #include <stdatomic.h>
 
+struct nxi_op_nixl;
+
 /* What other threads want of the driver, for one operation. */
 enum { NXI_WANT_START = 1, NXI_WANT_CANCEL = 2 };
 
@@ -30,6 +32,7 @@ struct nxc_op {
     /* under c->text_lock */
     char  *ticket[2]; /* by enum nxc_encoding, made when first asked for */
     size_t ticket_len[2];
+    struct nxi_op_nixl *nixl; /* what it has because of NIXL workers, or NULL: op_nixl.c */
     /* the driver's */
     struct nxi_xfer xfer;
     struct nxc_desc descs[];
@@ -43,6 +46,8 @@ static inline bool nxi_op_ended(const struct nxc_op *op)
 /* Checks what the user gives; the details name the argument. */
 int nxi_op_check_descs(const struct nxc_desc *descs, size_t n, uint64_t *ret_total);
 int nxi_op_check_ticket(const struct nxc_ticket *t, enum nxc_kind kind, const struct nxc_desc *descs, size_t n);
+/* How c may speak with the worker of t: 0 native, 1 NIXL, or why not. */
+int nxi_op_choose_dialect(const struct nxc_connector *c, const struct nxc_ticket *t);
 /* opts has the current size. t is NULL for a passive operation. The operation
  * is not started yet. */
 int  nxi_op_new(struct nxc_connector *c, enum nxc_kind kind, const struct nxc_ticket *t, const struct nxc_desc *descs,

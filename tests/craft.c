@@ -15,16 +15,24 @@ static void must(bool ok)
 
 char *craft(const char *json, craft_fn *fn)
 {
-    struct nxc_ticket *t;
-    uint8_t            info[NXI_ENTRY_MAX], *blob;
-    char               key_text[NXI_KEY_TEXT], *blob_text, *crafted;
-    size_t             len;
+    enum { CONNS = 4 };
+    struct nxi_agent_conn conns[CONNS];
+    struct nxc_ticket    *t;
+    uint8_t               info[NXI_ENTRY_MAX], *blob;
+    char                  key_text[NXI_KEY_TEXT], *blob_text, *crafted;
+    size_t                len;
     must(nxi_ticket_decode(json, strlen(json), nxi_agent_from_text, &t) == 0);
     struct nxi_key   key = t->key;
     struct nxi_entry entry = t->agent->native;
     fn(&(struct craft){ &key, &entry, t });
-    struct nxi_agent_conn conn = { { (const uint8_t *)"NXC", 3 }, { info, nxi_entry_encode(&entry, info) } };
-    must(nxi_agent_encode(t->agent->name, &conn, 1, NULL, 0, &blob, &len) == 0);
+    const struct nxi_agent *a = t->agent;
+    must(a->has_native && a->n_conns <= CONNS);
+    for (size_t i = 0; i < a->n_conns; i++) {
+        conns[i] = a->conns[i];
+        if (conns[i].backend.len == 3 && !memcmp(conns[i].backend.ptr, "NXC", 3))
+            conns[i].info = (struct nxi_span){ info, nxi_entry_encode(&entry, info) };
+    }
+    must(nxi_agent_encode(a->name, conns, a->n_conns, a->sections, a->n_sections, &blob, &len) == 0);
     must(nxi_blob_to_text(blob, len, false, &blob_text) == 0);
     nxi_key_encode(&key, key_text);
     must(nxi_ticket_encode(t->kind, t->descs, t->n, blob_text, key_text, &crafted, &len) == 0);

@@ -24,6 +24,11 @@ struct nxc_connector_opts plain_opts(void)
     struct nxc_connector_opts o = NXC_CONNECTOR_OPTS_INIT;
     o.transports = transport;
     o.listen = "127.0.0.1";
+    if (!strcmp(transport, "ucx")) {
+        o.transports = NULL;
+        o.require = "ucx";
+        o.peers = NXC_PEERS_ANY;
+    }
     return o;
 }
 

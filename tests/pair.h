@@ -132,7 +132,7 @@ struct peer {
     char *text;
 };
 
-extern const char *transport; /* argument 1 of the program: "shm" or "tcp" */
+extern const char *transport; /* argument 1 of the program: "shm", "tcp", or "ucx" for NIXL's dialect */
 
 /* Sets transport; ends the program with 77 where this host has none such. */
 void take_transport(int argc, char **argv);

@@ -2,6 +2,8 @@
 #include "tests/proc.h"
 
 #include <dirent.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -59,4 +61,16 @@ uint64_t proc_cpu_ns(void)
     getrusage(RUSAGE_SELF, &u);
     return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000u +
            (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000u;
+}
+
+bool proc_only_loopback(void)
+{
+    struct ifaddrs *all;
+    bool            only = true;
+    if (getifaddrs(&all) < 0)
+        return false;
+    for (const struct ifaddrs *i = all; i; i = i->ifa_next)
+        only &= !(i->ifa_flags & IFF_UP) || (i->ifa_flags & IFF_LOOPBACK);
+    freeifaddrs(all);
+    return only;
 }

@@ -10,5 +10,6 @@ int       proc_threads(void);
 long long proc_resident_kib(void);
 bool      proc_maps(const char *part); /* is there a mapping with part in its name? */
 uint64_t  proc_cpu_ns(void);
+bool      proc_only_loopback(void); /* has this host no other network device that is up? */
 
 #endif

@@ -83,7 +83,7 @@ static void test_connector_options_are_refused_by_name(void **state)
         { OPTS(.listen = "127.0.0.1:70000"), NXC_EINVAL, "listen" },
         { OPTS(.listen = "127.0.0.1:9-8"), NXC_EINVAL, "listen" },
         { OPTS(.listen = "127.0.0.1,"), NXC_EINVAL, "listen" },
-        { OPTS(.peers = NXC_PEERS_ANY), NXC_ENOTSUP, "peers" },
+        { OPTS(.peers = NXC_PEERS_ANY, .transports = "shm,tcp"), NXC_EINVAL, "transports: ucx is missing" },
         { OPTS(.peers = 2), NXC_EINVAL, "peers" },
         { OPTS(.connect_ms = NXC_OFF), NXC_EINVAL, "connect_ms" },
         { OPTS(.keepalive_ms = NXC_OFF), NXC_EINVAL, "keepalive_ms" },

@@ -4,116 +4,57 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "codec/rkey.h"
 #include "codec/text.h"
+#include "codec/ucx_address.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-/*
- * A blob is the magic, then fields: tag, u64 length, data, '|'. The reader knows
- * which tag comes next. A tag may be empty, data may contain '|'.
- */
-static const char magic[] = "nixlSerDes|";
 enum {
-    MAGIC = sizeof magic - 1,
     AGENT_NAME_MAX = 1024,
     CONNS_MAX = 64,               /* NIXL has a dozen backends */
     SECTIONS_MAX = 5 * CONNS_MAX, /* one per backend and memory type */
     MEM_TYPES = 5,
-    UCX_ADDR_MAX = 64 << 10,
-    UCX_RKEY_TAIL = 256, /* what releases of UCX append to a packed rkey is far less */
-    UCX_MEM_TYPES = 9,   /* host to Level Zero managed, of the newest UCX */
 
-    /* The least that a field, and so an element of a list, takes in the blob. */
-    FIELD = 8 + 1,
+    /* The least that an element of a list takes in the blob. */
+    FIELD = NXI_SERDES_FIELD,
     CONN_LEAST = (1 + FIELD + 1) + (1 + FIELD + 1),
     SECTION_LEAST = (4 + FIELD + 1) + (9 + FIELD + 10) + (1 + FIELD + 4) + (1 + FIELD + 8),
     DESC_HEAD = 24,
     DESC_LEAST = FIELD + DESC_HEAD,
 };
 
-struct reader {
-    const uint8_t *blob;
-    size_t         len, at;
-    /* where we are, for the text of an error: "nixlSecElms[2].descs[5]" */
-    const char    *list; /* NULL outside of lists */
-    size_t         index;
-    const char    *field;
-    size_t         elem; /* NO_ELEM, or which one of field */
-    size_t         start;
-};
-#define NO_ELEM SIZE_MAX
-
-__attribute__((format(printf, 2, 3))) static int bad(const struct reader *r, const char *format, ...)
-{
-    char    where[64] = "", elem[32] = "", problem[96];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(problem, sizeof problem, format, args);
-    va_end(args);
-    if (r->list)
-        snprintf(where, sizeof where, "%s[%zu].", r->list, r->index);
-    if (r->elem != NO_ELEM)
-        snprintf(elem, sizeof elem, "[%zu]", r->elem);
-    return nxi_fail(NXC_EFORMAT, "%s%s%s: %s, at byte %zu of the blob", where, r->field, elem, problem, r->start);
-}
-
-/* Reads a field with this tag, called field in errors since some tags are empty. */
-static int take(struct reader *r, const char *tag, const char *field, struct nxi_span *ret)
-{
-    size_t         t = strlen(tag), left = r->len - r->at;
-    const uint8_t *p = r->blob + r->at;
-    r->field = field;
-    r->start = r->at;
-    if (memcmp(p, tag, left < t ? left : t) != 0)
-        return bad(r, "is missing");
-    if (left < t + 8)
-        return bad(r, "is cut off");
-    uint64_t n = nxi_get64(p + t);
-    left -= t + 8;
-    if (n >= left) /* not n + 1 > left, which wraps */
-        return bad(r, "has %llu bytes, %zu are left", (unsigned long long)n, left);
-    p += t + 8;
-    if (p[n] != '|')
-        return bad(r, "does not end with '|'");
-    *ret = (struct nxi_span){ p, n };
-    r->at += t + 8 + n + 1;
-    return 0;
-}
-
-static int take_fixed(struct reader *r, const char *tag, const char *field, size_t size, const uint8_t **ret)
-{
-    struct nxi_span s = { 0 };
-    int             e = take(r, tag, field, &s);
-    if (e < 0)
-        return e;
-    if (s.len != size)
-        return bad(r, "has %zu bytes and not %zu", s.len, size);
-    *ret = s.ptr;
-    return 0;
-}
-
 /* How many elements follow. None is allocated that could not be in the blob. */
-static int take_count(struct reader *r, const char *tag, size_t least, size_t max, size_t *ret)
+static int take_count(struct nxi_serdes *r, const char *tag, size_t least, size_t max, size_t *ret)
 {
     const uint8_t *p = NULL;
-    int            e = take_fixed(r, tag, tag, 8, &p);
+    int            e = nxi_serdes_take_fixed(r, tag, tag, 8, &p);
     if (e < 0)
         return e;
     uint64_t n = nxi_get64(p);
     if (n > (r->len - r->at) / least)
-        return bad(r, "is %llu, too many for the %zu bytes left", (unsigned long long)n, r->len - r->at);
+        return nxi_serdes_bad(r, "is %llu, too many for the %zu bytes left", (unsigned long long)n, r->len - r->at);
     if (n > max)
-        return bad(r, "is %llu, at most %zu", (unsigned long long)n, max);
+        return nxi_serdes_bad(r, "is %llu, at most %zu", (unsigned long long)n, max);
     *ret = n;
     return 0;
 }
 
-static int take_backend(struct reader *r, const char *tag, struct nxi_span *ret)
+static int take_backend(struct nxi_serdes *r, const char *tag, struct nxi_span *ret)
 {
-    int e = take(r, tag, tag, ret);
-    return e < 0 ? e : ret->len ? 0 : bad(r, "is empty");
+    int e = nxi_serdes_take(r, tag, tag, ret);
+    return e < 0 ? e : ret->len ? 0 : nxi_serdes_bad(r, "is empty");
+}
+
+/* What another codec found inside of a field, with the field and its position. */
+static int placed(const struct nxi_serdes *r, int e)
+{
+    char text[128];
+    if (e != NXC_EFORMAT)
+        return e;
+    snprintf(text, sizeof text, "%s", nxc_err_detail());
+    return nxi_serdes_bad(r, "%s", text);
 }
 
 static bool is(const struct nxi_span *s, const char *text)
@@ -126,18 +67,18 @@ static bool same(const struct nxi_span *a, const struct nxi_span *b)
     return a->len == b->len && !memcmp(a->ptr, b->ptr, a->len);
 }
 
-static int read_name(struct reader *r, struct nxi_agent *a)
+static int read_name(struct nxi_serdes *r, struct nxi_agent *a)
 {
     struct nxi_span s;
-    int             e = take(r, "Agent", "Agent", &s);
+    int             e = nxi_serdes_take(r, "Agent", "Agent", &s);
     if (e < 0)
         return e;
     if (!s.len)
-        return bad(r, "is empty");
+        return nxi_serdes_bad(r, "is empty");
     if (s.len > AGENT_NAME_MAX)
-        return bad(r, "has %zu bytes, at most %d", s.len, AGENT_NAME_MAX);
+        return nxi_serdes_bad(r, "has %zu bytes, at most %d", s.len, AGENT_NAME_MAX);
     if (memchr(s.ptr, 0, s.len) || !nxi_utf8_valid((const char *)s.ptr, s.len))
-        return bad(r, "is not UTF-8 text");
+        return nxi_serdes_bad(r, "is not UTF-8 text");
     /* The copy is ours, and the '|' after the name has been checked: it becomes
      * the NUL that makes a string of it. */
     a->name = (char *)s.ptr;
@@ -145,7 +86,7 @@ static int read_name(struct reader *r, struct nxi_agent *a)
     return 0;
 }
 
-static int read_native(struct reader *r, const struct nxi_span *info, struct nxi_agent *a)
+static int read_native(struct nxi_serdes *r, const struct nxi_span *info, struct nxi_agent *a)
 {
     int e = nxi_entry_decode(info->ptr, info->len, &a->native);
     a->has_native = true;
@@ -153,15 +94,10 @@ static int read_native(struct reader *r, const struct nxi_span *info, struct nxi
         a->native_err = e;
         return 0;
     }
-    if (e == NXC_EFORMAT) {
-        char text[128];
-        snprintf(text, sizeof text, "%s", nxc_err_detail());
-        return bad(r, "%s", text);
-    }
-    return e;
+    return placed(r, e);
 }
 
-static int read_conn(struct reader *r, struct nxi_agent *a)
+static int read_conn(struct nxi_serdes *r, struct nxi_agent *a)
 {
     struct nxi_agent_conn *c = &a->conns[r->index];
     int                    e = take_backend(r, "t", &c->backend);
@@ -169,26 +105,18 @@ static int read_conn(struct reader *r, struct nxi_agent *a)
         return e;
     for (size_t i = 0; i < r->index; i++) {
         if (same(&a->conns[i].backend, &c->backend))
-            return bad(r, "is the backend of Conns[%zu] again", i);
+            return nxi_serdes_bad(r, "is the backend of Conns[%zu] again", i);
     }
-    if ((e = take(r, "c", "c", &c->info)) < 0)
+    if ((e = nxi_serdes_take(r, "c", "c", &c->info)) < 0)
         return e;
     if (!c->info.len)
-        return bad(r, "is empty");
+        return nxi_serdes_bad(r, "is empty");
     if (is(&c->backend, "NXC"))
         return read_native(r, &c->info, a);
-    if (!is(&c->backend, "UCX"))
-        return 0;
-    if (c->info.len > UCX_ADDR_MAX)
-        return bad(r, "has %zu bytes, at most %d", c->info.len, UCX_ADDR_MAX);
-    /* The low nibble of a worker address is its version, 0 for v1 and 1 for v2;
-     * the high one is flags or the release. */
-    if ((c->info.ptr[0] & 0x0f) > 1)
-        return bad(r, "is a worker address of version nibble %u", c->info.ptr[0] & 0x0fu);
-    return 0;
+    return is(&c->backend, "UCX") ? placed(r, nxi_ucx_address_check(c->info.ptr, c->info.len)) : 0;
 }
 
-static int read_conns(struct reader *r, struct nxi_agent *a)
+static int read_conns(struct nxi_serdes *r, struct nxi_agent *a)
 {
     size_t n;
     int    e = take_count(r, "Conns", CONN_LEAST, CONNS_MAX, &n);
@@ -204,42 +132,24 @@ static int read_conns(struct reader *r, struct nxi_agent *a)
     return e;
 }
 
-/* A packed rkey: u64 map of memory domains, u8 memory type, then for each bit of
- * the map u8 size and so many bytes; newer releases append a few more. UCX
- * unpacks it without being told its length. */
-static int check_rkey(const struct reader *r, const struct nxi_span *s)
-{
-    size_t at = 9;
-    if (s->len < at)
-        return bad(r, "rkey of %zu bytes, at least 9", s->len);
-    if (s->ptr[8] >= UCX_MEM_TYPES)
-        return bad(r, "rkey of memory type %u", s->ptr[8]);
-    for (uint64_t map = nxi_get64(s->ptr); map; map &= map - 1) {
-        if (at >= s->len || s->ptr[at] > s->len - at - 1)
-            return bad(r, "rkey is cut off");
-        at += 1u + s->ptr[at];
-    }
-    return s->len - at <= UCX_RKEY_TAIL ? 0 : bad(r, "rkey with %zu bytes too many", s->len - at);
-}
-
-static int read_desc(struct reader *r, const struct nxi_agent_section *sec, struct nxi_agent_desc *d)
+static int read_desc(struct nxi_serdes *r, const struct nxi_agent_section *sec, struct nxi_agent_desc *d)
 {
     struct nxi_span s;
     uint64_t        end;
-    int             e = take(r, "", "descs", &s);
+    int             e = nxi_serdes_take(r, "", "descs", &s);
     if (e < 0)
         return e;
     if (s.len < DESC_HEAD)
-        return bad(r, "has %zu bytes, at least %d", s.len, DESC_HEAD);
+        return nxi_serdes_bad(r, "has %zu bytes, at least %d", s.len, DESC_HEAD);
     d->addr = nxi_get64(s.ptr);
     d->len = nxi_get64(s.ptr + 8);
     d->dev = nxi_get64(s.ptr + 16);
     d->meta = (struct nxi_span){ s.ptr + DESC_HEAD, s.len - DESC_HEAD };
     if (!d->len)
-        return bad(r, "len is 0");
+        return nxi_serdes_bad(r, "len is 0");
     if (__builtin_add_overflow(d->addr, d->len, &end))
-        return bad(r, "addr + len wraps around");
-    return is(&sec->backend, "UCX") ? check_rkey(r, &d->meta) : 0;
+        return nxi_serdes_bad(r, "addr + len wraps around");
+    return is(&sec->backend, "UCX") ? placed(r, nxi_rkey_check(d->meta.ptr, d->meta.len)) : 0;
 }
 
 static int compare_descs(const void *a, const void *b)
@@ -254,7 +164,7 @@ static int compare_descs(const void *a, const void *b)
 
 /* NIXL writes descriptors in order; who does not gets them sorted, so that
  * twins are neighbours. Which of two rkeys for one buffer would be right? */
-static int sort_descs(const struct reader *r, struct nxi_agent_section *sec)
+static int sort_descs(const struct nxi_serdes *r, struct nxi_agent_section *sec)
 {
     bool sorted = true;
     for (size_t i = 1; sorted && i < sec->n; i++)
@@ -265,42 +175,42 @@ static int sort_descs(const struct reader *r, struct nxi_agent_section *sec)
     for (size_t i = 1; i < sec->n; i++) {
         const struct nxi_agent_desc *d = &sec->descs[i];
         if (compare_descs(d - 1, d) == 0)
-            return bad(r, "addr %#llx, len %llu, dev %llu is there twice", (unsigned long long)d->addr,
+            return nxi_serdes_bad(r, "addr %#llx, len %llu, dev %llu is there twice", (unsigned long long)d->addr,
                        (unsigned long long)d->len, (unsigned long long)d->dev);
     }
     return 0;
 }
 
-static int read_section_head(struct reader *r, struct nxi_agent *a, struct nxi_agent_section *sec)
+static int read_section_head(struct nxi_serdes *r, struct nxi_agent *a, struct nxi_agent_section *sec)
 {
     struct nxi_span list;
     const uint8_t  *p = NULL;
     int             e = take_backend(r, "bknd", &sec->backend);
-    if (e < 0 || (e = take(r, "nixlDList", "nixlDList", &list)) < 0)
+    if (e < 0 || (e = nxi_serdes_take(r, "nixlDList", "nixlDList", &list)) < 0)
         return e;
     if (!is(&list, "nixlSDList"))
-        return bad(r, "is not nixlSDList");
-    if ((e = take_fixed(r, "t", "t", 4, &p)) < 0)
+        return nxi_serdes_bad(r, "is not nixlSDList");
+    if ((e = nxi_serdes_take_fixed(r, "t", "t", 4, &p)) < 0)
         return e;
     if (nxi_get32(p) >= MEM_TYPES)
-        return bad(r, "is memory type %d", (int32_t)nxi_get32(p));
+        return nxi_serdes_bad(r, "is memory type %d", (int32_t)nxi_get32(p));
     sec->mem_type = (int32_t)nxi_get32(p);
     for (size_t i = 0; i < r->index; i++) {
         if (a->sections[i].mem_type == sec->mem_type && same(&a->sections[i].backend, &sec->backend))
-            return bad(r, "is the memory type of nixlSecElms[%zu] again", i);
+            return nxi_serdes_bad(r, "is the memory type of nixlSecElms[%zu] again", i);
     }
-    if (r->at < r->len && r->blob[r->at] == 's') { /* up to 0.5.x: 1 if sorted */
-        if ((e = take_fixed(r, "s", "s", 1, &p)) < 0)
+    if (r->at < r->len && r->bytes[r->at] == 's') { /* up to 0.5.x: 1 if sorted */
+        if ((e = nxi_serdes_take_fixed(r, "s", "s", 1, &p)) < 0)
             return e;
         if (*p > 1)
-            return bad(r, "is %u, neither 0 nor 1", *p);
+            return nxi_serdes_bad(r, "is %u, neither 0 nor 1", *p);
     }
     if ((e = take_count(r, "n", DESC_LEAST, SIZE_MAX, &sec->n)) < 0)
         return e;
-    return sec->n ? 0 : bad(r, "is 0");
+    return sec->n ? 0 : nxi_serdes_bad(r, "is 0");
 }
 
-static int read_section(struct reader *r, struct nxi_agent *a)
+static int read_section(struct nxi_serdes *r, struct nxi_agent *a)
 {
     struct nxi_agent_section *sec = &a->sections[r->index];
     int                       e = read_section_head(r, a, sec);
@@ -310,23 +220,23 @@ static int read_section(struct reader *r, struct nxi_agent *a)
         return nxi_fail(NXC_ENOMEM, "no memory for %zu descriptors", sec->n);
     for (r->elem = 0; e == 0 && r->elem < sec->n; r->elem++)
         e = read_desc(r, sec, &sec->descs[r->elem]);
-    r->elem = NO_ELEM;
+    r->elem = NXI_SERDES_NO_ELEM;
     return e < 0 ? e : sort_descs(r, sec);
 }
 
-static int read_sections(struct reader *r, struct nxi_agent *a)
+static int read_sections(struct nxi_serdes *r, struct nxi_agent *a)
 {
     struct nxi_span s;
     size_t          n;
-    int             e = take(r, "", "MemSection", &s);
+    int             e = nxi_serdes_take(r, "", "MemSection", &s);
     if (e < 0)
         return e;
     if (!is(&s, "MemSection"))
-        return bad(r, "is missing");
+        return nxi_serdes_bad(r, "is missing");
     if ((e = take_count(r, "nixlSecElms", SECTION_LEAST, SECTIONS_MAX, &n)) < 0)
         return e;
     if (!n)
-        return a->n_conns ? 0 : bad(r, "is 0, and so is Conns");
+        return a->n_conns ? 0 : nxi_serdes_bad(r, "is 0, and so is Conns");
     if (!(a->sections = nxi_calloc(n, sizeof *a->sections)))
         return nxi_fail(NXC_ENOMEM, "no memory for %zu sections", n);
     a->n_sections = n;
@@ -339,8 +249,10 @@ static int read_sections(struct reader *r, struct nxi_agent *a)
 
 int nxi_agent_decode(const uint8_t *blob, size_t len, struct nxi_agent **ret_a)
 {
-    if (len < MAGIC || memcmp(blob, magic, MAGIC) != 0)
-        return nxi_fail(NXC_EFORMAT, "magic: is missing, at byte 0 of the blob");
+    struct nxi_serdes r;
+    int               e = nxi_serdes_open(&r, blob, len, "the blob");
+    if (e < 0)
+        return e;
     if (len > NXI_AGENT_MAX)
         return nxi_fail(NXC_EFORMAT, "the blob has %zu bytes, at most %d", len, NXI_AGENT_MAX);
     /* The copy lies behind the agent, and all spans point into it. */
@@ -349,19 +261,34 @@ int nxi_agent_decode(const uint8_t *blob, size_t len, struct nxi_agent **ret_a)
         return nxi_fail(NXC_ENOMEM, "no memory for metadata of %zu bytes", len);
     memset(a, 0, sizeof *a);
     atomic_init(&a->refs, 1);
-    struct reader r = { .blob = memcpy(a + 1, blob, len), .len = len, .at = MAGIC, .elem = NO_ELEM };
-    int           e;
-    if ((e = read_name(&r, a)) < 0 || (e = read_conns(&r, a)) < 0 || (e = read_sections(&r, a)) < 0)
+    r.bytes = memcpy(a + 1, blob, len);
+    if ((e = read_name(&r, a)) < 0 || (e = read_conns(&r, a)) < 0 || (e = read_sections(&r, a)) < 0 ||
+        (e = nxi_serdes_end(&r)) < 0)
         goto fail;
-    if (r.at != len) {
-        e = nxi_fail(NXC_EFORMAT, "the end: %zu bytes too many, at byte %zu of the blob", len - r.at, r.at);
-        goto fail;
-    }
     *ret_a = a;
     return 0;
 fail:
     nxi_agent_unref(a);
     return e;
+}
+
+const struct nxi_agent_conn *nxi_agent_conn_find(const struct nxi_agent *a, const char *backend)
+{
+    for (size_t i = 0; i < a->n_conns; i++) {
+        if (is(&a->conns[i].backend, backend))
+            return &a->conns[i];
+    }
+    return NULL;
+}
+
+const struct nxi_agent_section *nxi_agent_section_find(const struct nxi_agent *a, const char *backend,
+                                                       int32_t mem_type)
+{
+    for (size_t i = 0; i < a->n_sections; i++) {
+        if (a->sections[i].mem_type == mem_type && is(&a->sections[i].backend, backend))
+            return &a->sections[i];
+    }
+    return NULL;
 }
 
 struct nxi_agent *nxi_agent_ref(struct nxi_agent *a)

@@ -5,6 +5,7 @@
  * later, and the older one (0.3.1 to 0.5.x) with a sorted flag; writes the
  * later one. Format: docs/wire.md. */
 #include "codec/entry.h"
+#include "codec/serdes.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -13,12 +14,7 @@
 
 enum { NXI_AGENT_MAX = 16 << 20 }; /* bytes of a blob, inflated, at most */
 
-/* Bytes inside the agent's own copy of the blob. */
-struct nxi_span {
-    const uint8_t *ptr;
-    size_t         len;
-};
-
+/* All spans lie inside the agent's own copy of the blob. */
 struct nxi_agent_conn {
     struct nxi_span backend, info;
 };
@@ -53,6 +49,12 @@ struct nxi_agent {
 int nxi_agent_decode(const uint8_t *blob, size_t len, struct nxi_agent **ret_a);
 struct nxi_agent *nxi_agent_ref(struct nxi_agent *a);
 void nxi_agent_unref(struct nxi_agent *a); /* takes NULL */
+
+/* What the agent has of a backend: its connection, its section of a memory type.
+ * There is at most one of each; NULL if there is none. */
+const struct nxi_agent_conn    *nxi_agent_conn_find(const struct nxi_agent *a, const char *backend);
+const struct nxi_agent_section *nxi_agent_section_find(const struct nxi_agent *a, const char *backend,
+                                                       int32_t mem_type);
 
 /* Writes a blob with these connections and sections, in the order given;
  * NXC_ELIMIT when it would exceed NXI_AGENT_MAX. *ret_blob is the caller's to free(). */

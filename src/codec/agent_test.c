@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "codec/agent.h"
+#include "codec/ucx_address.h"
 #include "codec/vectors_test.h"
 
 /* Decodes a copy of exact size, so that a sanitizer sees every byte too far. */
@@ -37,8 +38,8 @@ static struct nxi_span span(const char *bytes, size_t len)
 
 #define SPAN(text) span(text, sizeof text - 1)
 
-/* A worker address of version 1 and an rkey without memory domains. */
-#define UCX_ADDR SPAN("\x20worker")
+/* A worker address of version 1 without devices and an rkey without memory domains. */
+#define UCX_ADDR SPAN("\x20worker 1\xff")
 #define RKEY     SPAN("\0\0\0\0\0\0\0\0\0\xff")
 
 /* Encodes and decodes. */
@@ -116,6 +117,26 @@ static void test_a_blob_reads_back_the_same(void **state)
     nxi_agent_unref(NULL);
 }
 
+static void test_connections_and_sections_are_found_by_backend(void **state)
+{
+    (void)state;
+    struct nxi_agent_conn    conns[] = { { SPAN("UC"), SPAN("x") }, { SPAN("UCX"), UCX_ADDR } };
+    struct nxi_agent_desc    desc = { 1, 2, 3, RKEY };
+    struct nxi_agent_section secs[] = {
+        { SPAN("UCX"), 1, 1, &desc }, { SPAN("UCXX"), 0, 1, &desc }, { SPAN("UCX"), 0, 1, &desc }
+    };
+    struct nxi_agent *a;
+    assert_int_equal(through("w", conns, 2, secs, 3, &a), 0);
+    assert_ptr_equal(nxi_agent_conn_find(a, "UCX"), &a->conns[1]);
+    assert_ptr_equal(nxi_agent_section_find(a, "UCX", 0), &a->sections[2]);
+    assert_ptr_equal(nxi_agent_section_find(a, "UCX", 1), &a->sections[0]);
+    assert_null(nxi_agent_conn_find(a, "U"));
+    assert_null(nxi_agent_conn_find(a, "NXC"));
+    assert_null(nxi_agent_section_find(a, "UCX", 2));
+    assert_null(nxi_agent_section_find(a, "UC", 0));
+    nxi_agent_unref(a);
+}
+
 static void test_names_that_are_no_text_are_refused(void **state)
 {
     (void)state;
@@ -145,7 +166,7 @@ static void test_names_that_are_no_text_are_refused(void **state)
 static void test_bad_connections_are_refused(void **state)
 {
     (void)state;
-    uint8_t               info[NXI_ENTRY_MAX], big[(64 << 10) + 1] = { 0x20 };
+    uint8_t               info[NXI_ENTRY_MAX], big[NXI_UCX_ADDRESS_MAX + 1] = { 0x20 };
     size_t                len = native_info(info);
     struct nxi_agent_conn twins[] = { { SPAN("NXC"), { info, len } }, { SPAN("NXC"), { info, len } } };
     conns_refused(twins, 2, "Conns[1].t: is the backend of Conns[0] again");
@@ -165,8 +186,27 @@ static void test_bad_connections_are_refused(void **state)
     struct nxi_agent *a;
     assert_int_equal(through("w", many, 64, NULL, 0, &a), 0);
     nxi_agent_unref(a);
-    assert_int_equal(through("w", &(struct nxi_agent_conn){ SPAN("UCX"), { big, 64 << 10 } }, 1, NULL, 0, &a), 0);
-    nxi_agent_unref(a);
+}
+
+static void test_a_worker_address_has_the_structure_that_ucx_reads(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t      len;
+        const char *why;
+    } bad[] = {
+        { "\x20worker 1", 9, "Conns[0].c: worker address, device 1, transport 0: memory domain is cut off at its byte 9" },
+        { "\x20worker 1\xff\xff", 11, "Conns[0].c: worker address, 1 bytes too many at its byte 10, at byte 61" },
+        { "\x20worker 1\x01\xe0z", 12, "Conns[0].c: worker address, device 1, transport 0: device number is" },
+        { "\x20worker 1\x81\x9fz", 12, "Conns[0].c: worker address, device 1, transport 0: device address is" },
+        { "\x20worker 1\x81\x01z\x81\x01z", 15, "device 3, transport 0: memory domain is cut off" },
+        { "\x31\x02worker 1\x7f\x40\x80", 13, "device 1, transport 1: name is cut off" },
+        { "\x30worker 1\xff", 10, "name is cut off" },
+        { "\x10worker 1\xff", 10, "there is no worker's number" },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        conns_refused(&(struct nxi_agent_conn){ SPAN("UCX"), span(bad[i].bytes, bad[i].len) }, 1, bad[i].why);
 }
 
 static void test_an_entry_of_another_version_is_kept_as_such(void **state)
@@ -634,8 +674,10 @@ int main(void)
 {
     const struct CMUnitTest alone[] = {
         cmocka_unit_test(test_a_blob_reads_back_the_same),
+        cmocka_unit_test(test_connections_and_sections_are_found_by_backend),
         cmocka_unit_test(test_names_that_are_no_text_are_refused),
         cmocka_unit_test(test_bad_connections_are_refused),
+        cmocka_unit_test(test_a_worker_address_has_the_structure_that_ucx_reads),
         cmocka_unit_test(test_an_entry_of_another_version_is_kept_as_such),
         cmocka_unit_test(test_bad_sections_are_refused),
         cmocka_unit_test(test_a_descriptor_too_short_for_its_numbers_is_refused),

@@ -54,6 +54,9 @@ struct nxi_native {
     struct nxi_channel      *channels;
     struct nxi_peer         *peers, *last_peer;
     size_t                   n_xfers;
+    struct nxi_nixl_peer    *nixl_peers; /* by address, */
+    struct nxi_nixl_peer    *nixl_lost;  /* those that were given up and still have requests under way, */
+    struct nxi_nixl_job     *nixl_run;   /* and transfers that want a turn */
 };
 
 static inline struct nxi_xfer *nxi_xfer_by_offer(struct nxi_id_node *node)
@@ -120,6 +123,8 @@ int  nxi_offer_add(struct nxi_native *n, struct nxi_xfer *x); /* NXC_ENOMEM */
 void nxi_offer_remove(struct nxi_native *n, struct nxi_xfer *x);
 /* A peer begins an offer: accepts or refuses it. Negative: the peer broke the protocol. */
 int nxi_offer_begin(struct nxi_channel *ch, const struct nxi_msg *m, uint64_t payload_len, uint64_t now);
+/* A NIXL worker says that it has used the offer of this key. false: there is none, or a native peer has begun it. */
+bool nxi_offer_notified(struct nxi_native *n, const struct nxi_key *key, uint64_t now);
 
 /* receiver.c */
 /* The next payload on ch is x's: DATA into its memory. */

@@ -2,6 +2,7 @@
 /* The dialect's outer side: start, cancel, stop, and the one place where
  * transfers end. */
 #include "dialect/channel.h"
+#include "dialect/nixl.h"
 
 #include "base/error.h"
 
@@ -17,6 +18,7 @@ int nxi_native_new(const struct nxi_native_config *config, struct nxi_native **r
         config->fabrics[i]->events = &nxi_channel_events;
         config->fabrics[i]->arg = n;
     }
+    nxi_nixl_init(n);
     *ret_n = n;
     return 0;
 }
@@ -117,7 +119,10 @@ static void deadline(struct nxi_timer *t, uint64_t now)
             end.text = "the peer did not confirm in time: it may have all bytes";
         }
     }
-    nxi_xfer_end(n, x, &end, now);
+    if (x->phase == NXI_XFER_ONESIDED)
+        nxi_nixl_end(n, x, &end, now);
+    else
+        nxi_xfer_end(n, x, &end, now);
 }
 
 static int set_timer(struct nxi_native *n, struct nxi_xfer *x, uint64_t at)
@@ -143,6 +148,8 @@ void nxi_native_start(struct nxi_native *n, struct nxi_xfer *x, uint64_t now)
         r = nxi_offer_add(n, x);
     if (r < 0)
         nxi_xfer_fail(n, x, r, "no memory for an operation", now);
+    else if (x->nixl)
+        nxi_nixl_start(n, x, now);
     else if (x->active)
         nxi_peer_start(n, x, now);
 }
@@ -152,6 +159,10 @@ void nxi_native_cancel(struct nxi_native *n, struct nxi_xfer *x, uint64_t now)
     static const struct nxi_end end = { NXC_CANCELLED, NXC_ECANCELLED, NXI_END_CANCELLED, "cancelled" };
     if (x->phase == NXI_XFER_NEW || x->phase == NXI_XFER_ENDED)
         return;
+    if (x->phase == NXI_XFER_ONESIDED) {
+        nxi_nixl_end(n, x, &end, now);
+        return;
+    }
     if (!nxi_xfer_voted(x)) {
         nxi_xfer_end(n, x, &end, now);
         return;
@@ -178,6 +189,7 @@ void nxi_native_stop(struct nxi_native *n, uint64_t now)
     HASH_ITER (hh, n->peers, p, next_peer)
         DL_FOREACH_SAFE (p->waiting, x, next_x)
             nxi_xfer_end(n, x, &gone, now);
+    nxi_nixl_stop(n, &gone, now);
 }
 
 bool nxi_native_stopped(const struct nxi_native *n)
@@ -197,6 +209,7 @@ void nxi_native_free(struct nxi_native *n)
     if (!n)
         return;
     nxi_native_stop(n, 0);
+    nxi_nixl_free(n);
     DL_FOREACH_SAFE (n->channels, ch, next_ch) {
         ch->up = false; /* nothing more is said on it */
         NXI_ID_MAP_EACH (&ch->begun, i, node, next)
@@ -229,7 +242,7 @@ int nxi_native_poll(struct nxi_native *n, uint64_t now)
     DL_FOREACH_SAFE (n->channels, ch, next)
         if (has_work(ch))
             did += nxi_channel_pump(ch, now);
-    return did;
+    return n->nixl_run ? did + nxi_nixl_poll(n, now) : did;
 }
 
 bool nxi_native_busy(const struct nxi_native *n)
@@ -237,7 +250,7 @@ bool nxi_native_busy(const struct nxi_native *n)
     for (const struct nxi_channel *ch = n->channels; ch; ch = ch->next)
         if (has_work(ch))
             return true;
-    return false;
+    return n->nixl_run != NULL;
 }
 
 size_t nxi_native_unfinished(const struct nxi_native *n)

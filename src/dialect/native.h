@@ -22,6 +22,7 @@
 #include "base/timers.h"
 #include "codec/ticket.h"
 #include "fabric/fabric.h"
+#include "fabric/onesided.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -41,12 +42,23 @@ enum nxi_phase {
     NXI_XFER_RECEIVING,  /* receiver: bytes come in */
     NXI_XFER_PULLING,    /* receiver: we pull */
     NXI_XFER_AWAIT_VOTE, /* receiver: has pulled all, waits for the source's vote */
+    NXI_XFER_ONESIDED,   /* active, with a NIXL worker: its job knows more */
     NXI_XFER_ENDED,
 };
 
 struct nxi_peer;
 struct nxi_channel;
 struct nxi_native;
+struct nxi_nixl_job;
+
+/* What an active transfer with a NIXL worker needs to know of it. */
+struct nxi_nixl_target {
+    const struct nxi_agent             *agent; /* has a connection for UCX */
+    const char                         *key_text;
+    const struct nxc_desc              *descs;  /* the worker's, as many as ours and of the same sizes */
+    const struct nxi_agent_desc *const *covers; /* which registration of the worker's each lies in; */
+    struct nxi_mem *const              *mems;   /* and ours. Both NULL where there are no bytes */
+};
 
 /* One transfer; embedded in the operation, which owns it and what it points to.
  * It may be given back once it has ended. */
@@ -61,6 +73,7 @@ struct nxi_xfer {
     uint64_t                deadline; /* ns, NXI_NEVER: none */
     struct nxi_key          key;      /* passive: ours; active: the ticket's */
     const struct nxi_entry *to;       /* active: the ticket's entry; must live until start returns */
+    const struct nxi_nixl_target *nixl; /* active: instead of `to`; must live until the end */
     /* any thread may read */
     _Atomic uint64_t     done;      /* bytes that have moved */
     _Atomic(const char *) transport; /* a static text, NULL while unknown */
@@ -84,6 +97,7 @@ struct nxi_xfer {
     struct iovec       *pull_iov;    /* receiver: what is still to be pulled */
     size_t              pull_n, pull_at;
     struct nxi_id_node  by_offer, by_wire;
+    struct nxi_nixl_job *job; /* while ONESIDED */
 };
 
 struct nxi_native_config {
@@ -91,7 +105,10 @@ struct nxi_native_config {
     struct nxi_fabric *fabrics[NXI_FABRICS_MAX]; /* best first */
     size_t             n_fabrics;
     struct nxi_fabric *require; /* links are opened on this one only; NULL: on the best that reaches the peer */
+    struct nxi_fabric *onesided; /* for NIXL workers; NULL: they are not spoken with */
+    const char        *agent_name; /* what we are called by those */
     uint32_t           connect_ms; /* until a peer is up, whatever number of fabrics is tried */
+    uint32_t           keepalive_ms; /* a NIXL worker that lets nothing move for so long is lost */
     uint32_t           turn_bytes; /* longest turn of one transfer on a shared link */
     _Atomic uint64_t  *links;      /* kept at the number of links that are up, in either direction */
     void              *arg;

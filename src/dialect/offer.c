@@ -20,20 +20,22 @@ void nxi_offer_remove(struct nxi_native *n, struct nxi_xfer *x)
     nxi_id_map_remove(&n->offers, &x->by_offer);
 }
 
-static struct nxi_xfer *find(struct nxi_native *n, const struct nxi_msg *m, uint64_t now)
+/* The offer of this key; NULL is all that who does not know the key can learn. */
+static struct nxi_xfer *find(struct nxi_native *n, const struct nxi_key *key, uint64_t now)
 {
-    struct nxi_id_node *node = nxi_id_map_find(&n->offers, m->offer);
+    struct nxi_id_node *node = nxi_id_map_find(&n->offers, key->op);
     if (!node && n->config.refill) {
         n->config.refill(n->config.arg, now);
-        node = nxi_id_map_find(&n->offers, m->offer);
+        node = nxi_id_map_find(&n->offers, key->op);
     }
-    return nxi_xfer_by_offer(node);
+    struct nxi_xfer *x = nxi_xfer_by_offer(node);
+    return x && sodium_memcmp(x->key.secret, key->secret, sizeof key->secret) == 0 ? x : NULL;
 }
 
-/* 0 or why m may not use x. Nothing of x is told to who does not know the key. */
+/* 0 or why m may not use x. */
 static int permit(const struct nxi_xfer *x, const struct nxi_msg *m)
 {
-    if (!x || sodium_memcmp(x->key.secret, m->secret, sizeof m->secret) != 0)
+    if (!x)
         return NXC_EACCESS;
     if (x->kind != (m->flags & NXI_FLAG_WRITE ? NXC_WRITE : NXC_READ))
         return NXC_EKIND;
@@ -62,7 +64,9 @@ int nxi_offer_begin(struct nxi_channel *ch, const struct nxi_msg *m, uint64_t pa
         return nxi_fail(NXC_EPEER, "a malformed BEGIN");
     if (nxi_id_map_find(&ch->begun, m->id))
         return nxi_fail(NXC_EPEER, "a second BEGIN with one id");
-    x = find(n, m, now);
+    struct nxi_key key = { .op = m->offer };
+    memcpy(key.secret, m->secret, sizeof key.secret);
+    x = find(n, &key, now);
     int r = permit(x, m);
     if (r == 0) {
         x->wire_id = m->id;
@@ -87,4 +91,16 @@ int nxi_offer_begin(struct nxi_channel *ch, const struct nxi_msg *m, uint64_t pa
     if (m->flags & NXI_FLAG_VOTE && !payload_len)
         return nxi_receiver_payload(ch, now);
     return 0;
+}
+
+bool nxi_offer_notified(struct nxi_native *n, const struct nxi_key *key, uint64_t now)
+{
+    static const struct nxi_end complete = { NXC_COMPLETE, 0, 0, "" };
+    struct nxi_xfer            *x = find(n, key, now);
+    if (!x)
+        return false;
+    atomic_store_explicit(&x->done, x->total, memory_order_relaxed);
+    atomic_store_explicit(&x->transport, n->config.onesided->ops->name, memory_order_release);
+    nxi_xfer_end(n, x, &complete, now);
+    return true;
 }

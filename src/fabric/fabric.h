@@ -30,6 +30,8 @@ enum {
 
 struct nxi_fabric;
 struct nxi_link;
+struct nxi_onesided_ops;
+struct nxi_onesided_events;
 
 /* A descriptor that the driver watches with epoll (level-triggered): events
  * are given to fn, which must look at them without blocking. epoll_data.ptr
@@ -157,6 +159,7 @@ struct nxi_fabric_ops {
     /* In the child of a fork: closes descriptors, touches nothing that is shared. */
     void (*forked)(struct nxi_fabric *f);
     void (*free)(struct nxi_fabric *f); /* closes all links, without events */
+    const struct nxi_onesided_ops *onesided; /* NULL: none; see onesided.h */
 };
 
 /* Each fabric's own struct starts with this. */
@@ -164,6 +167,8 @@ struct nxi_fabric {
     const struct nxi_fabric_ops    *ops;
     const struct nxi_fabric_events *events; /* set by the dialect before the first poll */
     void                           *arg;    /* for the events */
+    const struct nxi_onesided_events *onesided_events; /* likewise, and */
+    void                             *onesided_arg;    /* for those */
 };
 
 /* Open a fabric; NXC_ENOTSUP or NXC_ESYSTEM with the reason when this host can't. env outlives it. */

@@ -23,6 +23,6 @@ done
 for stem in $(sed -n 's/^| `\([a-z0-9_/]*\)` |.*/\1/p' README.md); do
     [ -e "$stem.c" ] || [ -e "$stem.h" ] || complain "src/README.md names $stem, which is not there"
 done
-find . ../include ../cli ../tests ../bench \( -name '*.[ch]' -o -name '*.cpp' -o -name '*.sh' -o -name '*.py' \) \
+find . ../include ../cli ../tests ../bench ../examples \( -name '*.[ch]' -o -name '*.cpp' -o -name '*.sh' -o -name '*.py' \) \
     -exec grep -L 'SPDX-License-Identifier: Apache-2.0' {} + | grep . && complain "these have no licence line"
 exit $failed

@@ -87,7 +87,8 @@ case $command in
 make) make_it && echo "$env" ;;
 run) run_in_it "$@" ;;
 newer-ucx)
-    export LD_LIBRARY_PATH="$env/ucx/libucx/lib"
+    export NXC_INTEROP_UCX="$env/ucx/libucx/lib"
+    export LD_LIBRARY_PATH="$NXC_INTEROP_UCX"
     run_in_it "$@" ;;
 *) sed -n '3,7s/^# //p' "$0" >&2; exit 2 ;;
 esac

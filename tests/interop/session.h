@@ -12,7 +12,6 @@ extern const char    *their_script, *their_setting; /* what theirs was started w
 /* A connector that admits NIXL peers; NULL is a fresh name. */
 nxc_connector *session_connector(const char *worker_id);
 
-/* Exits 77 where this build of the library can't talk to NIXL peers. */
 void session_arguments(int argc, char **argv);
 int  session_open(void **state);
 int  session_close(void **state);

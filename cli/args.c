@@ -23,6 +23,7 @@ static const struct opt {
     { 'L', "listen", "ADDRESSES", "where tcp listens: eth0,192.0.2.7:7000-7100" },
     { 'T', "transports", "LIST", "use only these of shm,tcp,ucx" },
     { 'R', "require", "TRANSPORT", "fail rather than do without this one" },
+    { 'I', "nixl", NULL, "let workers that speak NIXL use the ticket, on trusted networks only" },
     { 'X', "hex", NULL, "write the ticket's binary part in hex, not base64" },
     { 'J', "json", NULL, "print the result as JSON on standard output" },
     { 'q', "quiet", NULL, "say nothing but errors" },
@@ -85,6 +86,7 @@ static bool take(struct args *a, int letter, const char *value)
     case 'L': a->listen = value; return true;
     case 'T': a->transports = value; return true;
     case 'R': a->require = value; return true;
+    case 'I': a->nixl = true; return true;
     case 'X': a->hex = true; return true;
     case 'J': a->json = true; return true;
     case 'q': a->quiet = true; return true;

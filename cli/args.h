@@ -13,7 +13,7 @@ struct args {
     uint64_t    size;         /* --size, has_size says whether it was given */
     uint64_t    timeout_ms;   /* 0: none */
     unsigned    rounds;       /* 0: not given */
-    bool        has_size, force, hex, json, quiet, help;
+    bool        has_size, force, nixl, hex, json, quiet, help;
 };
 
 struct command {

@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 static const struct command commands[] = {
-    { "offer", "FILE", 1, "tLTXqh", "",
+    { "offer", "FILE", 1, "tLTIXqh", "",
       "Prints a ticket for FILE and waits until it was fetched.", offer_run },
     { "fetch", "TICKET", 1, "oftLTRJqh", "o",
       "Fetches what the ticket offers into a new file.", fetch_run },
-    { "accept", "", 0, "ofStLTXqh", "oS",
+    { "accept", "", 0, "ofStLTIXqh", "oS",
       "Prints a ticket for N bytes and waits until they were sent.", accept_run },
     { "send", "FILE TICKET", 2, "tLTRJqh", "",
       "Sends FILE to where the ticket accepts it.", send_run },

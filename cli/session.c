@@ -30,7 +30,7 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-int session_open(const struct args *a, struct session *ret_s)
+int session_open(const struct args *a, bool nixl, struct session *ret_s)
 {
     struct session s = SESSION_INIT;
     s.signals = open_signals();
@@ -42,6 +42,7 @@ int session_open(const struct args *a, struct session *ret_s)
     opts.listen = a->listen;
     opts.transports = a->transports;
     opts.require = a->require;
+    opts.peers = nixl ? NXC_PEERS_ANY : NXC_PEERS_NATIVE;
     int r = nxc_connector_new(&opts, &s.c);
     if (r < 0) {
         int code = cli_fail(r, nxc_err_detail());

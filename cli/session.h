@@ -15,9 +15,9 @@ struct session {
 };
 #define SESSION_INIT { .signals = -1 }
 
-/* From here on Ctrl-C ends the operation, not the program. Returns an exit code;
- * has said why it is not CLI_DONE. */
-int session_open(const struct args *a, struct session *ret_s);
+/* From here on Ctrl-C ends the operation, not the program. nixl: with workers that speak
+ * NIXL too. Returns an exit code; has said why it is not CLI_DONE. */
+int session_open(const struct args *a, bool nixl, struct session *ret_s);
 /* The options for the operation: its end is queued. */
 struct nxc_op_opts session_op_opts(const struct args *a);
 /* Blocks until the operation has ended; cancels it on a signal and on a fault in

@@ -62,6 +62,20 @@ int ticket_load(const char *arg, nxc_ticket **ret_t)
     return code;
 }
 
+static void look_for_native(const char *name, int result, const char *text, void *arg)
+{
+    (void)result;
+    if (strcmp(name, "dialect") == 0 && strncmp(text, "native", strlen("native")) == 0)
+        *(bool *)arg = true;
+}
+
+bool ticket_is_native(const nxc_ticket *t)
+{
+    bool native = false;
+    nxc_ticket_explain(t, look_for_native, &native);
+    return native;
+}
+
 bool ticket_bytes(const nxc_ticket *t, uint64_t *ret_bytes)
 {
     const struct nxc_desc *descs;

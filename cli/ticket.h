@@ -9,6 +9,9 @@
  * input, and parses it. Returns an exit code; has said why it is not CLI_DONE. */
 int ticket_load(const char *arg, nxc_ticket **ret_t);
 
+/* Whether its worker speaks the native dialect; else NIXL's only. */
+bool ticket_is_native(const nxc_ticket *t);
+
 /* Bytes of all its descriptors; false when that is more than a file can hold, which is said. */
 bool ticket_bytes(const nxc_ticket *t, uint64_t *ret_bytes);
 

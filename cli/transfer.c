@@ -8,6 +8,7 @@
 #include "ticket.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The ticket is all that goes to standard output. It is closed then, so that
  * who reads it to its end need not wait for ours. */
@@ -93,7 +94,7 @@ int offer_run(const struct args *a)
     struct session s = SESSION_INIT;
     if (!input_open(a->words[0], &in))
         return CLI_FAILED;
-    int code = session_open(a, &s);
+    int code = session_open(a, a->nixl, &s);
     if (code == CLI_DONE)
         code = offer(a, &in, &s);
     session_close(&s);
@@ -124,7 +125,7 @@ int accept_run(const struct args *a)
 {
     struct output out = OUTPUT_INIT;
     struct session s = SESSION_INIT;
-    int code = session_open(a, &s);
+    int code = session_open(a, a->nixl, &s);
     if (code == CLI_DONE && !output_open(a->output, a->size, a->force, &out))
         code = CLI_FAILED;
     if (code == CLI_DONE)
@@ -135,6 +136,13 @@ int accept_run(const struct args *a)
 }
 
 /* ---- the side that uses it ----------------------------------------------- */
+
+/* The ticket says whom we deal with, unless we are told to take the road that NIXL takes. */
+static bool needs_nixl(const struct args *a, const nxc_ticket *t)
+{
+    return !ticket_is_native(t) || (a->require && strcmp(a->require, "ucx") == 0) ||
+           (a->transports && strstr(a->transports, "ucx"));
+}
 
 static int fetch(const struct args *a, const nxc_ticket *t, struct output *out, struct session *s)
 {
@@ -172,7 +180,7 @@ int fetch_run(const struct args *a)
     if (code == CLI_DONE && !(check_kind(t, NXC_READ) && ticket_bytes(t, &bytes)))
         code = CLI_REFUSED;
     if (code == CLI_DONE)
-        code = session_open(a, &s);
+        code = session_open(a, needs_nixl(a, t), &s);
     if (code == CLI_DONE && !output_open(a->output, bytes, a->force, &out))
         code = CLI_FAILED;
     if (code == CLI_DONE)
@@ -232,7 +240,7 @@ int send_run(const struct args *a)
     if (code == CLI_DONE && !check_size(t, &in))
         code = CLI_REFUSED;
     if (code == CLI_DONE)
-        code = session_open(a, &s);
+        code = session_open(a, needs_nixl(a, t), &s);
     if (code == CLI_DONE)
         code = send_file(a, t, &in, &s);
     session_close(&s);

@@ -202,6 +202,18 @@ static void check_tcp(const struct listener *to)
         tell(to, "tcp", NXC_ENOTSUP, "no interface is up");
 }
 
+static bool only_loopback(void)
+{
+    struct ifaddrs *all;
+    bool only = true;
+    if (getifaddrs(&all) < 0)
+        return false;
+    for (const struct ifaddrs *i = all; i; i = i->ifa_next)
+        only &= !(i->ifa_flags & IFF_UP) || (i->ifa_flags & IFF_LOOPBACK);
+    freeifaddrs(all);
+    return only;
+}
+
 static void check_ports(const struct listener *to)
 {
     static const char path[] = "/proc/sys/net/ipv4/ip_local_port_range";
@@ -279,7 +291,10 @@ static void check_ucx(const struct listener *to)
         return;
     }
     nxi_hostlib_version(ucp, version, sizeof version);
-    if (has_module)
+    if (has_module && only_loopback())
+        tell(to, "ucx", NXC_ENOTSUP, "UCX %s, %s, but the loopback is the only device here: NIXL workers with another "
+             "release of UCX can't be spoken with by it", version, ucp);
+    else if (has_module)
         tell(to, "ucx", 0, "UCX %s, %s, by %s", version, ucp, module);
     else
         tell(to, "ucx", NXC_ENOTSUP, "UCX %s is there, %s, but libnxconnect-ucx.so is not", version, ucp);

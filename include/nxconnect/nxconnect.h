@@ -97,7 +97,7 @@ typedef struct nxc_op        nxc_op;
 struct nxc_connector_opts {
     size_t      size;
     const char *worker_id;    /* default: a fresh UUID without dashes */
-    const char *transports;   /* of "shm,tcp,ucx"; default: all that peers allows */
+    const char *transports;   /* of "shm,tcp,ucx"; default: all that peers allows. ucx is for NIXL peers */
     const char *require;      /* one of those: begin fails with NXC_EUNREACH rather than do without */
     const char *listen;       /* tcp: "eth0,192.0.2.7:7000-7100"; default: any port of all addresses but
                                * loopback (loopback when there is no other). In the clear: see SECURITY.md */
@@ -108,9 +108,12 @@ struct nxc_connector_opts {
     uint32_t    max_ops;      /* unfinished ops allowed; default 65536 */
     uint32_t    turn_kb;      /* longest turn of one op on a shared link; default 256 */
 };
-/* ANY admits NIXL peers too. They use one-sided access: whoever knows this worker's
- * address can write anywhere in it, and a peer that has a ticket can use it until
- * the memory is deregistered, whatever became of the op. Trusted networks only. */
+/* ANY admits NIXL peers too (dynamo.nixl_connect on nixl; docs/interop.md says which were
+ * tried); it loads the UCX module, or fails with NXC_ENOTSUP and what is missing. Such peers
+ * use one-sided access: whoever knows this worker's address can write anywhere in it, and a
+ * peer that has a ticket can use it until the memory is deregistered, whatever became of the
+ * op. Trusted networks only. And less is known of them: a created op hears of nothing but
+ * its peer's success, so give it a timeout_ms; it stays INITIALIZED until then. */
 enum nxc_peers { NXC_PEERS_NATIVE = 0, NXC_PEERS_ANY = 1 };
 #define NXC_CONNECTOR_OPTS_INIT { sizeof(struct nxc_connector_opts), NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0 }
 
@@ -138,8 +141,9 @@ NXC_API int nxc_connector_next(nxc_connector *c, struct nxc_event *ret_events, u
  * name and text are valid during the call only. */
 typedef void (*nxc_fact_fn)(const char *name, int result, const char *text, void *arg);
 
-/* Registers memory ahead of time, so that ops inside it start faster. Ops hold
- * it: _free may come early, but the memory must outlive the ops. */
+/* Registers memory ahead of time, so that ops inside it start faster: where NIXL peers are
+ * admitted, elsewhere it costs and changes nothing. Ops hold it: _free may come early, but
+ * the memory must outlive the ops. NXC_EREGISTER. */
 NXC_API int  nxc_region_new(nxc_connector *c, const struct nxc_desc *desc, nxc_region **ret_r);
 NXC_API void nxc_region_free(nxc_region *r);
 
@@ -212,7 +216,9 @@ NXC_API void nxc_op_free(nxc_op *op);
 struct nxc_stats { /* set size; fields beyond the size you get back are unset */
     size_t   size;
     uint64_t started, completed, cancelled, errored, bytes_read, bytes_written;
-    uint64_t region_bytes, region_hits, region_misses, peers;
+    uint64_t region_bytes;               /* in regions not freed */
+    uint64_t region_hits, region_misses; /* descriptors that a region covered, or that were registered on the way */
+    uint64_t peers;                      /* links that are up, and NIXL workers that are held reachable */
 };
 NXC_API int nxc_connector_stats(const nxc_connector *c, struct nxc_stats *stats);
 

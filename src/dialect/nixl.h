@@ -63,7 +63,7 @@ struct nxi_nixl_peer {
     struct nxi_nixl_peer *prev, *next; /* of those that are lost and still have jobs */
     UT_hash_handle       hh;
     size_t               len;
-    uint8_t              address[];
+    uint8_t              address[]; /* len bytes, and padding for UCX */
 };
 
 /* nixl.c; for native.c */

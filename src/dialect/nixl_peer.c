@@ -5,8 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-
-#include <string.h>
+#include "codec/ucx_address.h"
 
 static const struct nxi_onesided_ops *onesided(const struct nxi_nixl_peer *p)
 {
@@ -49,7 +48,7 @@ static void on_timer(struct nxi_timer *t, uint64_t now)
 
 static struct nxi_nixl_peer *make(struct nxi_native *n, const struct nxi_span *address)
 {
-    struct nxi_nixl_peer *p = nxi_calloc(1, sizeof *p + address->len);
+    struct nxi_nixl_peer *p = nxi_calloc(1, sizeof *p + address->len + NXI_UCX_ADDRESS_PAD);
     if (!p)
         return NULL;
     if (nxi_timers_reserve(n->config.timers) < 0) {
@@ -59,7 +58,7 @@ static struct nxi_nixl_peer *make(struct nxi_native *n, const struct nxi_span *a
     p->native = n;
     p->len = address->len;
     p->timer.fn = on_timer;
-    memcpy(p->address, address->ptr, address->len);
+    nxi_ucx_address_pad(address->ptr, address->len, p->address);
     HASH_ADD(hh, n->nixl_peers, address, p->len, p);
     if (!p->hh.tbl) {
         nxi_timers_release(n->config.timers);

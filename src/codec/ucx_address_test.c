@@ -241,11 +241,15 @@ static void test_memory_domains_beyond_the_tables_of_ucx_are_refused(void **stat
         else
             refused(a.bytes, a.len, ": memory domain ");
     }
-    /* Without that device at the end it is older than 1.16. */
+    /* Without that device at the end it is older than 1.16; one before the end is not it. */
     struct address a;
     begin(&a, 1);
-    PUT(&a, "\x7f\x81" "d");
+    PUT(&a, "\x83\0\x7f\x81" "d");
     TCP(&a, 1, "\x81p");
+    assert_exact(a.bytes, a.len);
+    /* Nobody looks at the domain of a device without transports. */
+    begin(&a, 2);
+    PUT(&a, "\xc0\0\xff\xc8\x80");
     assert_exact(a.bytes, a.len);
 }
 

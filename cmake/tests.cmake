@@ -36,6 +36,12 @@ function(nxi_test name)
         ENV ${ARG_ENV} ENV_plain ${ARG_ENV_plain} ENV_asan ${ARG_ENV_asan} ENV_tsan ${ARG_ENV_tsan})
 endfunction()
 
+# The same without sanitizers.
+function(nxi_plain_test)
+    set(NXC_VARIANTS plain)
+    nxi_test(${ARGV})
+endfunction()
+
 # The two halves of it, for a program that is run more than once: building it ...
 function(nxi_test_program name)
     cmake_parse_arguments(ARG "" "" "SOURCES;LIBS;LINK_OPTIONS" ${ARGN})

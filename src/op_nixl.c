@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DRAM = 0 }; /* NIXL's number for host memory */
+enum {
+    DRAM = 0,          /* NIXL's number for host memory */
+    RKEY_MEM_TYPE = 8, /* where a packed rkey has UCX's, */
+    RKEY_HOST = 0,     /* and host memory's */
+};
 
 struct nxi_op_nixl {
     struct nxi_nixl_target        target;
@@ -146,6 +150,8 @@ static int find_covers(struct nxi_op_nixl *x, const struct nxc_ticket *t)
             r = nxi_fail(NXC_ENOTSUP, "descs[%zu] of the ticket: device memory of a NIXL worker can't be reached yet", i);
         else if (!section || !(x->covers[i] = nxi_cover_find(&cover, 0, d->addr, d->len)))
             r = nxi_fail(NXC_EFORMAT, "descs[%zu] of the ticket: its blob has no key for this memory", i);
+        else if (x->covers[i]->meta.ptr[RKEY_MEM_TYPE] != RKEY_HOST) /* UCX takes types that it does not know */
+            r = nxi_fail(NXC_EFORMAT, "descs[%zu] of the ticket: the key is for memory of another type", i);
     }
     nxi_cover_free(&cover);
     return r;

@@ -379,13 +379,14 @@ _Noreturn void worker_main(int fd, const struct nxc_connector_opts *opts, pid_t 
         obey(&w, &letter, text);
         free(text);
     }
-    for (int i = 0; i < SLOTS; i++) {
+    for (int i = 0; i < SLOTS; i++)
         nxc_op_free(w.slots[i].op);
+    nxc_connector_free(w.c);
+    for (int i = 0; i < SLOTS; i++) { /* last: a NIXL peer that was given up may reach it until then */
         if (w.slots[i].memory)
             munmap(w.slots[i].memory, w.slots[i].mapped);
         free(w.slots[i].descs);
     }
-    nxc_connector_free(w.c);
     if (w.child > 0)
         kill(w.child, SIGKILL);
     exit(0); /* not _exit: leaks are looked for on the way out */

@@ -111,9 +111,10 @@ struct nxc_connector_opts {
 /* ANY admits NIXL peers too (dynamo.nixl_connect on nixl; docs/interop.md says which were
  * tried); it loads the UCX module, or fails with NXC_ENOTSUP and what is missing. Such peers
  * use one-sided access: whoever knows this worker's address can write anywhere in it, and a
- * peer that has a ticket can use it until the memory is deregistered, whatever became of the
- * op. Trusted networks only. And less is known of them: a created op hears of nothing but
- * its peer's success, so give it a timeout_ms; it stays INITIALIZED until then. */
+ * peer that has a ticket can use it until the memory is deregistered, over TCP until this
+ * connector is freed, whatever became of the op: keep memory mapped for so long whose op did
+ * not complete. Trusted networks only. And less is known of them: a created op hears of
+ * nothing but its peer's success, so give it a timeout_ms; it stays INITIALIZED until then. */
 enum nxc_peers { NXC_PEERS_NATIVE = 0, NXC_PEERS_ANY = 1 };
 #define NXC_CONNECTOR_OPTS_INIT { sizeof(struct nxc_connector_opts), NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0 }
 

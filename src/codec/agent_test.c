@@ -196,7 +196,7 @@ static void test_a_worker_address_has_the_structure_that_ucx_reads(void **state)
         size_t      len;
         const char *why;
     } bad[] = {
-        { "\x20worker 1", 9, "Conns[0].c: worker address, device 1, transport 0: memory domain is cut off at its byte 9" },
+        { "\x20worker 1", 9, "Conns[0].c: worker address, device 1, transport 0: memory domain is cut off at" },
         { "\x20worker 1\xff\xff", 11, "Conns[0].c: worker address, 1 bytes too many at its byte 10, at byte 61" },
         { "\x20worker 1\x01\xe0z", 12, "Conns[0].c: worker address, device 1, transport 0: device number is" },
         { "\x20worker 1\x81\x9fz", 12, "Conns[0].c: worker address, device 1, transport 0: device address is" },

@@ -61,6 +61,20 @@ static void test_every_cut_of_an_rkey_without_a_tail_is_refused(void **state)
     assert_string_equal(nxc_err_detail(), "rkey is cut off");
 }
 
+static void test_what_ucx_does_not_know_or_append_is_refused(void **state)
+{
+    (void)state;
+    uint8_t packed[9 + 257] = { 0 };
+    assert_int_equal(check((struct nxi_span){ packed, 9 + 256 }), 0);
+    assert_int_equal(check((struct nxi_span){ packed, 9 + 257 }), NXC_EFORMAT);
+    assert_string_equal(nxc_err_detail(), "rkey with 257 bytes too many");
+    packed[8] = 8;
+    assert_int_equal(check((struct nxi_span){ packed, 9 }), 0);
+    packed[8] = 9;
+    assert_int_equal(check((struct nxi_span){ packed, 9 }), NXC_EFORMAT);
+    assert_string_equal(nxc_err_detail(), "rkey of memory type 9");
+}
+
 static void test_entries_of_length_zero_are_stripped(void **state)
 {
     (void)state;
@@ -101,6 +115,7 @@ static void test_an_rkey_is_constant_when_no_entry_has_bytes(void **state)
         CASE(EMPTY_ENTRIES "\xff\xff", false),
         CASE(WITH_BYTES, false),
         CASE(WITH_BYTES "\xff", false),
+        CASE("\x01\0\0\0\0\0\0\0\0\x01\xff", false),
 #undef CASE
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -160,6 +175,7 @@ int main(void)
 {
     const struct CMUnitTest alone[] = {
         cmocka_unit_test(test_every_cut_of_an_rkey_without_a_tail_is_refused),
+        cmocka_unit_test(test_what_ucx_does_not_know_or_append_is_refused),
         cmocka_unit_test(test_entries_of_length_zero_are_stripped),
         cmocka_unit_test(test_what_needs_no_stripping_only_gets_the_unknown_device),
         cmocka_unit_test(test_a_tail_stays_as_it_is),

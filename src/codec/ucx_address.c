@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -142,6 +143,25 @@ static int walk_header(struct walk *w)
     return 0;
 }
 
+/* UCX weighs transports by these and ends the process if the sum is no number,
+ * or if messages are not even as long as its own headers. v1: overhead, bandwidth,
+ * latency as float, u32 priority and abilities. v2: the same three in a byte each,
+ * whose lower half is an exponent, u8 priority, u16 longest message, u16 abilities. */
+static int check_attrs(const struct walk *w, const uint8_t *attrs)
+{
+    enum { NO_NUMBER = 0x0f, MESSAGES = 1 << 1, MESSAGE_UNIT = 64, MESSAGE_LEAST = 512 };
+    for (size_t i = 0; i < 3; i++) {
+        float value = 0;
+        if (!w->v2)
+            memcpy(&value, &(uint32_t){ nxi_get32(attrs + 4 * i) }, sizeof value);
+        if (w->v2 ? (attrs[i] & NO_NUMBER) == NO_NUMBER : !(value >= 0 && value < INFINITY))
+            return bad(w, "attribute %zu is no number", i);
+    }
+    if (w->v2 && nxi_get16(attrs + 6) & MESSAGES && nxi_get16(attrs + 4) * MESSAGE_UNIT < MESSAGE_LEAST)
+        return bad(w, "messages of %d bytes", nxi_get16(attrs + 4) * MESSAGE_UNIT);
+    return 0;
+}
+
 static int check_needs(const struct walk *w, uint16_t name, unsigned len)
 {
     for (size_t i = 0; i < sizeof transports / sizeof *transports; i++) {
@@ -157,12 +177,13 @@ static int check_needs(const struct walk *w, uint16_t name, unsigned len)
 
 static int walk_transport(struct walk *w, bool *ret_last)
 {
-    const uint8_t *name = NULL, *p;
+    const uint8_t *name = NULL, *attrs = NULL, *p;
     unsigned       flags, len;
     int            e;
     if (++w->n_transports > TRANSPORTS_MAX)
         return bad(w, "at most %d transports", TRANSPORTS_MAX);
-    if ((e = take(w, 2, "name", &name)) < 0 || (e = take(w, w->v2 ? ATTRS_V2 : ATTRS_V1, "attributes", &p)) < 0 ||
+    if ((e = take(w, 2, "name", &name)) < 0 || (e = take(w, w->v2 ? ATTRS_V2 : ATTRS_V1, "attributes", &attrs)) < 0 ||
+        (e = check_attrs(w, attrs)) < 0 ||
         (e = take_packed(w, TRANSPORT_LEN_MASK, "length", &flags, &len)) < 0 ||
         (e = take(w, len, "address", &p)) < 0)
         return e;

@@ -241,11 +241,15 @@ static void test_memory_domains_beyond_the_tables_of_ucx_are_refused(void **stat
         else
             refused(a.bytes, a.len, ": memory domain ");
     }
-    /* Without that device at the end it is older than 1.16. */
+    /* Without that device at the end it is older than 1.16; one before the end is not it. */
     struct address a;
     begin(&a, 1);
-    PUT(&a, "\x7f\x81" "d");
+    PUT(&a, "\x83\0\x7f\x81" "d");
     TCP(&a, 1, "\x81p");
+    assert_exact(a.bytes, a.len);
+    /* Nobody looks at the domain of a device without transports. */
+    begin(&a, 2);
+    PUT(&a, "\xc0\0\xff\xc8\x80");
     assert_exact(a.bytes, a.len);
 }
 
@@ -278,6 +282,38 @@ static void test_endpoints_have_no_place_in_a_workers_address(void **state)
     PUT(&a, "\x01\x81" "d");
     TCP(&a, 1, "\xc1p\x01" "e\x80");
     refused(a.bytes, a.len, "device 1, transport 1: has endpoints at its byte 32");
+}
+
+static void test_attributes_that_ucx_can_not_weigh_are_refused(void **state)
+{
+    (void)state;
+    /* v1: NaN, infinity and -1 as the first, second and third float. v2: no number in these places. */
+    static const struct {
+        int         version;
+        const char *attrs, *why;
+    } bad[] = {
+        { 1, "\0\0\xc0\x7f\0\0\0\0\0\0\0\0\0\0\0\0", "attribute 0 is no number at its byte 30" },
+        { 1, "\0\0\0\0\0\0\x80\x7f\0\0\0\0\0\0\0\0", "attribute 1 is no number" },
+        { 1, "\0\0\0\0\0\0\0\0\0\0\x80\xbf\0\0\0\0", "attribute 2 is no number" },
+        { 2, "\x0f\0\0\0\0\0\0\0", "attribute 0 is no number" },
+        { 2, "\0\xff\0\0\0\0\0\0", "attribute 1 is no number" },
+        { 2, "\0\0\x5f\0\0\0\0\0", "attribute 2 is no number" },
+        { 2, "\0\0\0\0\x07\0\x02\0", "messages of 448 bytes" },
+        { 1, "\0\0\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff", NULL },
+        { 2, "\0\0\0\xff\0\0\xfd\xff", NULL },
+        { 2, "\0\0\0\0\x08\0\x02\0", NULL },
+    };
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct address a;
+        begin(&a, bad[i].version);
+        PUT(&a, "\x01\x81" "d\xcf\x19");
+        put(&a, bad[i].attrs, bad[i].version == 1 ? 16 : 8);
+        PUT(&a, "\x81i");
+        if (bad[i].why)
+            refused(a.bytes, a.len, bad[i].why);
+        else
+            assert_exact(a.bytes, a.len);
+    }
 }
 
 /* CRC-16/X-25. */
@@ -400,6 +436,7 @@ int main(void)
         cmocka_unit_test(test_memory_domains_beyond_the_tables_of_ucx_are_refused),
         cmocka_unit_test(test_more_devices_or_transports_than_ucx_counts_are_refused),
         cmocka_unit_test(test_endpoints_have_no_place_in_a_workers_address),
+        cmocka_unit_test(test_attributes_that_ucx_can_not_weigh_are_refused),
         cmocka_unit_test(test_a_transport_has_the_addresses_that_it_makes),
         cmocka_unit_test(test_a_padded_address_has_zeros_behind_it),
         cmocka_unit_test(test_changed_addresses_are_read_safely),

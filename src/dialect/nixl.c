@@ -241,6 +241,7 @@ void nxi_nixl_end(struct nxi_native *n, struct nxi_xfer *x, const struct nxi_end
         last.text = "time limit reached while the peer was being told: it may have been told";
     }
     nxi_nixl_job_end(x->job, &last);
+    nxi_nixl_peer_watch(x->job->peer, now);
     nxi_nixl_job_settle(x->job, now);
 }
 

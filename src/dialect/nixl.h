@@ -19,6 +19,7 @@ enum {
     NXI_NIXL_PIECE = 1 << 20,     /* bytes of one request, at most */
     NXI_NIXL_TURN = 4,            /* requests that one turn makes, at most: some copy at once */
     NXI_NIXL_IDLE_S = 30,         /* a peer that nobody needs is let go after so long */
+    NXI_NIXL_GRACE_MS = 200,      /* when all that is under way is to end: so long may it take by itself */
 };
 
 struct nxi_nixl_job;
@@ -88,6 +89,8 @@ int  nxi_nixl_peer_get(struct nxi_native *n, const struct nxi_span *address, uin
 void nxi_nixl_peer_join(struct nxi_nixl_peer *p, struct nxi_nixl_job *job, uint64_t now);
 /* p may be gone afterwards. */
 void nxi_nixl_peer_leave(struct nxi_nixl_peer *p, struct nxi_nixl_job *job, uint64_t now);
+/* Sets when it is looked at next; after a job of its is told to end, sooner. */
+void nxi_nixl_peer_watch(struct nxi_nixl_peer *p, uint64_t now);
 /* The peer is given up: its requests and all that need them end. p may be gone afterwards. */
 void nxi_nixl_peer_lose(struct nxi_nixl_peer *p, const char *text, uint64_t now);
 /* All its jobs end so; p may be gone afterwards. */

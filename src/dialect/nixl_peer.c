@@ -12,10 +12,16 @@ static const struct nxi_onesided_ops *onesided(const struct nxi_nixl_peer *p)
     return p->native->config.onesided->ops->onesided;
 }
 
+/* For how long nothing need move before the peer is given up, in ns. When nobody needs it
+ * any more that is short: closing it is what makes its requests end. */
 static uint64_t patience(const struct nxi_nixl_peer *p)
 {
     const struct nxi_native_config *c = &p->native->config;
-    return (p->reached ? c->keepalive_ms : c->connect_ms) * NXI_MS;
+    const struct nxi_nixl_job      *job;
+    DL_FOREACH (p->jobs, job)
+        if (!job->ending)
+            return (p->reached ? c->keepalive_ms : c->connect_ms) * NXI_MS;
+    return NXI_NIXL_GRACE_MS * NXI_MS;
 }
 
 static bool waits(const struct nxi_nixl_peer *p)
@@ -29,7 +35,7 @@ static bool waits(const struct nxi_nixl_peer *p)
 
 /* While something is under way we look now and then, which also lets the fabric
  * look for itself whether the peer lives. */
-static void watch(struct nxi_nixl_peer *p, uint64_t now)
+void nxi_nixl_peer_watch(struct nxi_nixl_peer *p, uint64_t now)
 {
     uint64_t at = p->jobs ? nxi_after(now, patience(p) / 8) : nxi_after(p->stirred, NXI_NIXL_IDLE_S * NXI_SEC);
     nxi_timer_set(p->native->config.timers, &p->timer, at);
@@ -43,7 +49,7 @@ static void on_timer(struct nxi_timer *t, uint64_t now)
     else if (waits(p) && !p->lost && now - p->stirred >= patience(p))
         nxi_nixl_peer_lose(p, p->reached ? "the peer fell silent" : "the peer was not reached in time", now);
     else
-        watch(p, now);
+        nxi_nixl_peer_watch(p, now);
 }
 
 static struct nxi_nixl_peer *make(struct nxi_native *n, const struct nxi_span *address)
@@ -95,7 +101,7 @@ void nxi_nixl_peer_join(struct nxi_nixl_peer *p, struct nxi_nixl_job *job, uint6
     if (!first)
         return;
     p->stirred = now; /* while idle nothing had to move */
-    watch(p, now);
+    nxi_nixl_peer_watch(p, now);
 }
 
 void nxi_nixl_peer_leave(struct nxi_nixl_peer *p, struct nxi_nixl_job *job, uint64_t now)
@@ -108,7 +114,7 @@ void nxi_nixl_peer_leave(struct nxi_nixl_peer *p, struct nxi_nixl_job *job, uint
         return;
     }
     p->stirred = now;
-    watch(p, now);
+    nxi_nixl_peer_watch(p, now);
 }
 
 static void close_remote(struct nxi_nixl_peer *p)

@@ -490,10 +490,20 @@ static void test_a_peer_that_falls_silent_is_given_up_after_keepalive_ms(void **
 static void test_a_cancelled_transfer_of_a_silent_peer_ends_too(void **state)
 {
     (void)state;
-    struct transfer t;
+    struct transfer t, other;
     start(&t, NXC_READ, 10);
+    start(&other, NXC_READ, 10);
     nxi_native_cancel(native, &t.x, 1);
-    wait_end(&t, 1);
+    uint64_t ms = wait_end(&t, 1); /* closing the peer would end the other one too: it gets its time */
+    assert_end(&t, NXC_CANCELLED, NXC_ECANCELLED);
+    assert_end(&other, NXC_ERRORED, NXC_EUNREACH);
+    assert_in_range(ms, CONNECT_MS, CONNECT_MS * 5 / 4);
+    uint64_t now = (ms + 1) * NXI_MS;
+    fake.closes = 0;
+    fake.connects = 0;
+    start(&t, NXC_READ, 10); /* alone it need not wait */
+    nxi_native_cancel(native, &t.x, now);
+    assert_in_range(wait_end(&t, now) - ms, 0, NXI_NIXL_GRACE_MS * 2);
     assert_end(&t, NXC_CANCELLED, NXC_ECANCELLED);
 }
 

@@ -87,6 +87,7 @@ int nxi_ucx_config(ucp_config_t **ret_config)
          * UCX leaves the others aside, and their addresses only make tickets longer. */
         { "TLS", "^posix,sysv,self" },
         { "KEEPALIVE_INTERVAL", "1s" },
+        { "UNIFIED_MODE", "n" }, /* its addresses have another format, which nobody else reads */
     };
     /* Of tcp. Newer releases want the transport's name in front, and refuse the others;
      * 1.13 to 1.16 take anything and heed those without. */

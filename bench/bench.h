@@ -137,6 +137,7 @@ extern const struct bench_way bench_ways[];
 extern const size_t bench_way_count;
 int bench_way_fits(const struct bench_way *w, const struct bench_case *c);
 
+extern uint32_t bench_ours_spin_us; /* the option of connectors that are opened from now on; 0: the default */
 double bench_ours_move(struct bench_side *s, const struct bench_way *w, const struct bench_case *c);
 double bench_ours_churn(struct bench_side *s, const struct bench_way *w, const struct bench_case *c);
 double bench_ours_whole(struct bench_side *s, const struct bench_way *w, const struct bench_case *c);

@@ -61,13 +61,13 @@ static void run_all(const struct bench_plan *plan, struct bench_report *r)
 
 int main(int argc, char **argv)
 {
-    enum { QUICK = 1, JSON, ONLY, ROUNDS, WAYS, NO_PIN, CHURN, HELP };
+    enum { QUICK = 1, JSON, ONLY, ROUNDS, WAYS, NO_PIN, CHURN, SPIN, HELP };
     static const struct option options[] = {
         { "quick", no_argument, NULL, QUICK },   { "json", no_argument, NULL, JSON },
         { "only", required_argument, NULL, ONLY }, { "rounds", required_argument, NULL, ROUNDS },
         { "ways", no_argument, NULL, WAYS },     { "no-pin", no_argument, NULL, NO_PIN },
-        { "churn", required_argument, NULL, CHURN }, { "help", no_argument, NULL, HELP },
-        { 0 },
+        { "churn", required_argument, NULL, CHURN }, { "spin", required_argument, NULL, SPIN },
+        { "help", no_argument, NULL, HELP },       { 0 },
     };
     struct bench_plan plan = { .rounds = 5, .pin = 1 };
     struct bench_report report = { 0 };
@@ -81,6 +81,7 @@ int main(int argc, char **argv)
         case WAYS: plan.ways = 1; break;
         case NO_PIN: plan.pin = 0; break;
         case CHURN: churn = strtoul(optarg, NULL, 10); break;
+        case SPIN: bench_ours_spin_us = (uint32_t)strtoul(optarg, NULL, 10); break;
         case HELP: fputs(usage, stdout); return 0;
         default: fputs(usage, stderr); return 2;
         }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+uint32_t bench_ours_spin_us;
 static nxc_connector *connectors[BENCH_TCP + 1];
 
 struct ours_mover {
@@ -40,6 +41,7 @@ nxc_connector *ours_connector(struct bench_side *s, enum bench_fabric fabric)
 {
     struct nxc_connector_opts opts = NXC_CONNECTOR_OPTS_INIT;
     opts.transports = opts.require = fabric == BENCH_SHM ? "shm" : "tcp";
+    opts.spin_us = bench_ours_spin_us;
     if (fabric == BENCH_TCP)
         opts.listen = "127.0.0.1";
     if (!connectors[fabric])

@@ -128,14 +128,15 @@ int bench_churn(size_t ops, int pin)
 }
 
 /* Who counts system calls. The kernel's own counter disturbs nobody. strace stops a thread
- * at each of its calls, for so long that its peer falls asleep, which makes more calls. */
+ * at each of its calls, for longer than a peer spins by default: the peer would fall asleep and have
+ * to be rung, which makes more calls. So there the connectors spin for longer than that stop. */
 static const struct counter {
-    const char *row, *tool;
+    const char *row, *tool, *spin_us;
     const char *argv[8];
     const char *mark, *format; /* the line with the sum has mark in it */
 } counters[] = {
-    { "syscalls", "perf", { "perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-o" }, "sys_enter", "%lf" },
-    { "syscalls-strace", "strace", { "strace", "-f", "-qq", "-c", "-o" }, " total", "%*f %*f %*f %lf" },
+    { "syscalls", "perf", "0", { "perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-o" }, "sys_enter", "%lf" },
+    { "syscalls-strace", "strace", "5000", { "strace", "-f", "-qq", "-c", "-o" }, " total", "%*f %*f %*f %lf" },
 };
 
 static void become_counter(const struct counter *c, char *path, size_t ops, int pin)
@@ -153,6 +154,8 @@ static void become_counter(const struct counter *c, char *path, size_t ops, int 
     argv[n++] = self;
     argv[n++] = "--churn";
     argv[n++] = count;
+    argv[n++] = "--spin";
+    argv[n++] = (char *)c->spin_us;
     argv[n++] = pin ? NULL : "--no-pin";
     freopen("/dev/null", "w", stderr);
     execvp(argv[0], argv);

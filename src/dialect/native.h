@@ -33,6 +33,7 @@ enum { NXI_FABRICS_MAX = 4 };
 /* Where a transfer stands. Only nxi_native_* and native*.c change it. */
 enum nxi_phase {
     NXI_XFER_NEW = 0, /* not started */
+    NXI_XFER_ONESIDED, /* active, with a NIXL worker: its job knows more. The others are the native dialect's */
     NXI_XFER_OFFERED, /* passive, nobody has begun it */
     NXI_XFER_CONNECTING, /* active, waits for a link */
     NXI_XFER_STARTING,   /* active, BEGIN not yet sent */
@@ -42,7 +43,6 @@ enum nxi_phase {
     NXI_XFER_RECEIVING,  /* receiver: bytes come in */
     NXI_XFER_PULLING,    /* receiver: we pull */
     NXI_XFER_AWAIT_VOTE, /* receiver: has pulled all, waits for the source's vote */
-    NXI_XFER_ONESIDED,   /* active, with a NIXL worker: its job knows more */
     NXI_XFER_ENDED,
 };
 

@@ -14,12 +14,13 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define MS 1000000ull
 
-enum { THREADS = 8, ROUNDS = 120, BIG = 3 << 20, SLACK_MS = 1000 };
+enum { THREADS = 8, ROUNDS = 120, FORK_ROUNDS = 500, BIG = 3 << 20, SLACK_MS = 1000 };
 
 static const char    *transport = "shm";
 static nxc_connector *c[2];
@@ -412,6 +413,40 @@ static void test_one_thread_frees_what_others_start(void **state)
     }
 }
 
+/* ---- fork ------------------------------------------------------------------------ */
+
+static void *keep_forking(void *arg)
+{
+    const atomic_bool *over = arg;
+    while (!atomic_load(over)) {
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(0);
+        if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+            abort();
+    }
+    return arg;
+}
+
+/* A fork that comes in the middle of it finds a connector of which only a part is there. */
+static void test_a_process_may_fork_while_connectors_come_and_go(void **state)
+{
+    struct nxc_connector_opts o = NXC_CONNECTOR_OPTS_INIT;
+    atomic_bool               over = false;
+    nxc_connector            *brief;
+    pthread_t                 forking;
+    (void)state;
+    o.transports = transport;
+    o.listen = "127.0.0.1";
+    pthread_create(&forking, NULL, keep_forking, &over);
+    for (int i = 0; i < FORK_ROUNDS; i++) {
+        assert_int_equal(nxc_connector_new(&o, &brief), 0);
+        nxc_connector_free(brief);
+    }
+    atomic_store(&over, true);
+    pthread_join(forking, NULL);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, open_both, close_both)
 
 int main(int argc, char **argv)
@@ -425,6 +460,7 @@ int main(int argc, char **argv)
         TEST(test_a_large_write_that_nobody_waits_for_goes_on),
         TEST(test_the_descriptor_is_readable_exactly_while_next_has_something),
         TEST(test_one_thread_frees_what_others_start),
+        TEST(test_a_process_may_fork_while_connectors_come_and_go),
     };
     if (argc > 1)
         transport = argv[1];

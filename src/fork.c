@@ -29,8 +29,12 @@ static void prepare(void)
 static void parent(void)
 {
     struct nxc_connector *c;
-    DL_FOREACH2 (connectors, c, fork_next)
-        nxi_progress_leave(c); /* the thread that gave way to us counts on it */
+    DL_FOREACH2 (connectors, c, fork_next) {
+        if (c->native)
+            nxi_progress_leave(c); /* the thread that gave way to us counts on it */
+        else
+            pthread_mutex_unlock(&c->drive); /* it is being freed, and there is nothing left to drive */
+    }
     pthread_mutex_unlock(&lock);
 }
 

@@ -78,11 +78,10 @@ static struct nxi_nixl_slot *free_slot(struct nxi_nixl_job *job)
     return NULL;
 }
 
-static void moved(struct nxi_nixl_job *job, uint64_t bytes, uint64_t now)
+static void moved(struct nxi_nixl_job *job, uint64_t bytes)
 {
     uint64_t done = atomic_load_explicit(&job->x->done, memory_order_relaxed);
     atomic_store_explicit(&job->x->done, done + bytes, memory_order_relaxed);
-    job->peer->stirred = now;
 }
 
 /* A request was made: r is what the fabric said. */
@@ -91,10 +90,11 @@ static void made(struct nxi_nixl_job *job, struct nxi_nixl_slot *slot, int r, ui
     if (r < 0) {
         job_fail(job, r);
     } else if (r == 1) {
-        moved(job, len, now);
+        moved(job, len);
     } else {
         *slot = (struct nxi_nixl_slot){ job, len, true };
         job->under_way++;
+        nxi_nixl_peer_made(job->peer, now);
     }
 }
 
@@ -216,7 +216,7 @@ void nxi_nixl_start(struct nxi_native *n, struct nxi_xfer *x, uint64_t now)
     job->x = x;
     int r = write_note(n, job);
     if (r == 0)
-        r = nxi_nixl_peer_get(n, &conn->info, now, &p);
+        r = nxi_nixl_peer_get(n, &conn->info, &p);
     if (r < 0) {
         job_free(n, job);
         nxi_xfer_fail(n, x, r, nxc_err_detail(), now);
@@ -241,7 +241,7 @@ void nxi_nixl_end(struct nxi_native *n, struct nxi_xfer *x, const struct nxi_end
         last.text = "time limit reached while the peer was being told: it may have been told";
     }
     nxi_nixl_job_end(x->job, &last);
-    nxi_nixl_peer_watch(x->job->peer, now);
+    nxi_nixl_peer_hurry(x->job->peer, now);
     nxi_nixl_job_settle(x->job, now);
 }
 
@@ -278,9 +278,9 @@ static void on_finished(void *arg, void *token, int code, uint64_t now)
     struct nxi_nixl_job  *job = slot->job;
     slot->busy = false;
     job->under_way--;
+    nxi_nixl_peer_finished(job->peer, code, now);
     if (code == 0) {
-        job->peer->reached = true;
-        moved(job, slot->len, now);
+        moved(job, slot->len);
     } else {
         const struct nxi_end end = { NXC_ERRORED, job->peer->reached ? NXC_EPEER : NXC_EUNREACH, 0,
                                      job->peer->reached ? "the peer went away" : "the peer was not reached" };

@@ -18,6 +18,7 @@ enum {
     NXI_NIXL_WINDOW = 8,          /* requests of one transfer under way, at most */
     NXI_NIXL_PIECE = 1 << 20,     /* bytes of one request, at most */
     NXI_NIXL_TURN = 4,            /* requests that one turn makes, at most: some copy at once */
+    NXI_NIXL_LOOKS = 8,           /* so often a peer is looked at in the time that it may be silent */
     NXI_NIXL_IDLE_S = 30,         /* a peer that nobody needs is let go after so long */
     NXI_NIXL_GRACE_MS = 200,      /* when all that is under way is to end: so long may it take by itself */
 };
@@ -58,9 +59,12 @@ struct nxi_nixl_peer {
     struct nxi_remote   *remote; /* NULL: closed */
     bool                 reached; /* some request has succeeded */
     bool                 lost;
-    uint64_t             stirred; /* when something moved last */
     struct nxi_nixl_job *jobs;
-    struct nxi_timer     timer; /* looks whether something moves; when idle, lets it go */
+    unsigned             under_way; /* requests of all jobs */
+    uint64_t             silence;   /* ns in which some were under way and none was over, */
+    uint64_t             counted;   /* until then */
+    struct nxi_timer     timer;     /* counts the silence, at the time `look`; when idle, lets the peer go */
+    uint64_t             look;
     struct nxi_nixl_peer *prev, *next; /* of those that are lost and still have jobs */
     UT_hash_handle       hh;
     size_t               len;
@@ -85,12 +89,15 @@ void nxi_nixl_job_end(struct nxi_nixl_job *job, const struct nxi_end *end);
 void nxi_nixl_job_settle(struct nxi_nixl_job *job, uint64_t now);
 
 /* nixl_peer.c */
-int  nxi_nixl_peer_get(struct nxi_native *n, const struct nxi_span *address, uint64_t now, struct nxi_nixl_peer **ret_p);
+int  nxi_nixl_peer_get(struct nxi_native *n, const struct nxi_span *address, struct nxi_nixl_peer **ret_p);
 void nxi_nixl_peer_join(struct nxi_nixl_peer *p, struct nxi_nixl_job *job, uint64_t now);
 /* p may be gone afterwards. */
 void nxi_nixl_peer_leave(struct nxi_nixl_peer *p, struct nxi_nixl_job *job, uint64_t now);
-/* Sets when it is looked at next; after a job of its is told to end, sooner. */
-void nxi_nixl_peer_watch(struct nxi_nixl_peer *p, uint64_t now);
+/* A request to it is under way now; one is over. */
+void nxi_nixl_peer_made(struct nxi_nixl_peer *p, uint64_t now);
+void nxi_nixl_peer_finished(struct nxi_nixl_peer *p, int code, uint64_t now);
+/* A job of its was told to end: it is looked at sooner, perhaps. */
+void nxi_nixl_peer_hurry(struct nxi_nixl_peer *p, uint64_t now);
 /* The peer is given up: its requests and all that need them end. p may be gone afterwards. */
 void nxi_nixl_peer_lose(struct nxi_nixl_peer *p, const char *text, uint64_t now);
 /* All its jobs end so; p may be gone afterwards. */

@@ -24,21 +24,59 @@ static uint64_t patience(const struct nxi_nixl_peer *p)
     return NXI_NIXL_GRACE_MS * NXI_MS;
 }
 
-static bool waits(const struct nxi_nixl_peer *p)
+static void set_look(struct nxi_nixl_peer *p, uint64_t at)
 {
-    const struct nxi_nixl_job *job;
-    DL_FOREACH (p->jobs, job)
-        if (job->under_way)
-            return true;
-    return false;
+    p->look = at;
+    nxi_timer_set(p->native->config.timers, &p->timer, at);
 }
 
-/* While something is under way we look now and then, which also lets the fabric
- * look for itself whether the peer lives. */
-void nxi_nixl_peer_watch(struct nxi_nixl_peer *p, uint64_t now)
+/* While there are jobs we look now and then, which also lets the fabric look for itself
+ * whether the peer lives. */
+static uint64_t next_look(const struct nxi_nixl_peer *p, uint64_t now)
 {
-    uint64_t at = p->jobs ? nxi_after(now, patience(p) / 8) : nxi_after(p->stirred, NXI_NIXL_IDLE_S * NXI_SEC);
-    nxi_timer_set(p->native->config.timers, &p->timer, at);
+    return nxi_after(now, patience(p) / NXI_NIXL_LOOKS);
+}
+
+/* Never later than before: who cancels again and again must not put it off. */
+void nxi_nixl_peer_hurry(struct nxi_nixl_peer *p, uint64_t now)
+{
+    uint64_t at = next_look(p, now);
+    if (at < p->look)
+        set_look(p, at);
+}
+
+static void restart_silence(struct nxi_nixl_peer *p, uint64_t now)
+{
+    p->silence = 0;
+    p->counted = now;
+}
+
+/* One that was done at once is not told of here: it says nothing of the peer. */
+void nxi_nixl_peer_made(struct nxi_nixl_peer *p, uint64_t now)
+{
+    if (p->under_way++ == 0)
+        restart_silence(p, now);
+}
+
+void nxi_nixl_peer_finished(struct nxi_nixl_peer *p, int code, uint64_t now)
+{
+    p->under_way--;
+    if (code < 0)
+        return;
+    p->reached = true;
+    restart_silence(p, now);
+}
+
+/* A look that comes late counts as if it had come in time: it was we who were stopped,
+ * and what the peer says meanwhile may not have arrived. */
+static bool silent_too_long(struct nxi_nixl_peer *p, uint64_t now)
+{
+    if (!p->under_way)
+        return false;
+    if (p->look > p->counted)
+        p->silence += p->look - p->counted;
+    p->counted = now;
+    return p->silence >= patience(p);
 }
 
 static void on_timer(struct nxi_timer *t, uint64_t now)
@@ -46,10 +84,10 @@ static void on_timer(struct nxi_timer *t, uint64_t now)
     struct nxi_nixl_peer *p = (struct nxi_nixl_peer *)((char *)t - offsetof(struct nxi_nixl_peer, timer));
     if (!p->jobs)
         nxi_nixl_peer_free(p);
-    else if (waits(p) && !p->lost && now - p->stirred >= patience(p))
+    else if (!p->lost && silent_too_long(p, now))
         nxi_nixl_peer_lose(p, p->reached ? "the peer fell silent" : "the peer was not reached in time", now);
     else
-        nxi_nixl_peer_watch(p, now);
+        set_look(p, next_look(p, now));
 }
 
 static struct nxi_nixl_peer *make(struct nxi_native *n, const struct nxi_span *address)
@@ -74,7 +112,7 @@ static struct nxi_nixl_peer *make(struct nxi_native *n, const struct nxi_span *a
     return p;
 }
 
-int nxi_nixl_peer_get(struct nxi_native *n, const struct nxi_span *address, uint64_t now, struct nxi_nixl_peer **ret_p)
+int nxi_nixl_peer_get(struct nxi_native *n, const struct nxi_span *address, struct nxi_nixl_peer **ret_p)
 {
     struct nxi_nixl_peer *p;
     HASH_FIND(hh, n->nixl_peers, address->ptr, address->len, p);
@@ -87,7 +125,6 @@ int nxi_nixl_peer_get(struct nxi_native *n, const struct nxi_span *address, uint
             return r;
         }
         atomic_fetch_add_explicit(n->config.links, 1, memory_order_relaxed);
-        p->stirred = now;
     }
     *ret_p = p;
     return 0;
@@ -98,10 +135,8 @@ void nxi_nixl_peer_join(struct nxi_nixl_peer *p, struct nxi_nixl_job *job, uint6
     bool first = !p->jobs;
     job->peer = p;
     DL_APPEND(p->jobs, job);
-    if (!first)
-        return;
-    p->stirred = now; /* while idle nothing had to move */
-    nxi_nixl_peer_watch(p, now);
+    if (first)
+        set_look(p, next_look(p, now));
 }
 
 void nxi_nixl_peer_leave(struct nxi_nixl_peer *p, struct nxi_nixl_job *job, uint64_t now)
@@ -113,8 +148,7 @@ void nxi_nixl_peer_leave(struct nxi_nixl_peer *p, struct nxi_nixl_job *job, uint
         nxi_nixl_peer_free(p);
         return;
     }
-    p->stirred = now;
-    nxi_nixl_peer_watch(p, now);
+    set_look(p, nxi_after(now, NXI_NIXL_IDLE_S * NXI_SEC));
 }
 
 static void close_remote(struct nxi_nixl_peer *p)

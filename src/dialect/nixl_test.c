@@ -214,10 +214,15 @@ static void prepare(struct transfer *t, enum nxc_kind kind, size_t n, const uint
     t->x.nixl = &t->target;
 }
 
-static void start(struct transfer *t, enum nxc_kind kind, uint64_t size)
+static void start_at(struct transfer *t, enum nxc_kind kind, uint64_t size, uint64_t now)
 {
     prepare(t, kind, 1, &size, 1);
-    nxi_native_start(native, &t->x, 0);
+    nxi_native_start(native, &t->x, now);
+}
+
+static void start(struct transfer *t, enum nxc_kind kind, uint64_t size)
+{
+    start_at(t, kind, size, 0);
 }
 
 static void turns(uint64_t now)
@@ -449,6 +454,13 @@ static void test_a_peer_that_is_lost_ends_all_its_transfers(void **state)
     assert_end(&a, NXC_COMPLETE, 0);
 }
 
+/* Each at its own time. */
+static void run_due(uint64_t now)
+{
+    while (nxi_timers_next(&timers) <= now)
+        nxi_timers_run(&timers, nxi_timers_next(&timers));
+}
+
 /* Runs the timers until t has ended. */
 static uint64_t wait_end(const struct transfer *t, uint64_t now)
 {
@@ -487,6 +499,46 @@ static void test_a_peer_that_falls_silent_is_given_up_after_keepalive_ms(void **
     assert_in_range(ms, last + KEEPALIVE_MS, last + KEEPALIVE_MS * 5 / 4);
 }
 
+/* When we go on, what has come meanwhile need not be all of a request. */
+static void test_time_in_which_we_were_stopped_is_not_the_peers_silence(void **state)
+{
+    (void)state;
+    struct transfer t;
+    start(&t, NXC_READ, 20ull << 20);
+    turns(0);
+    finish(0, 0, 0);
+    nxi_timers_run(&timers, 10 * KEEPALIVE_MS * NXI_MS);
+    assert_int_equal(fake.closes, 0);
+    finish_all(0, 10 * KEEPALIVE_MS * NXI_MS);
+    assert_end(&t, NXC_COMPLETE, 0);
+}
+
+/* Each put fits a buffer and is done at once, each flush waits for a peer that is frozen;
+ * and some lose patience, which must not cost the others theirs. */
+static void test_new_transfers_do_not_make_a_silent_peer_look_alive(void **state)
+{
+    (void)state;
+    static struct transfer t[32];
+    const uint64_t         pause = KEEPALIVE_MS / 10 * NXI_MS;
+    size_t                 n = 0;
+    start(&t[n++], NXC_WRITE, 10);
+    finish_all(0, 0);
+    assert_end(&t[0], NXC_COMPLETE, 0);
+    for (uint64_t now = 0; !fake.closes && n < 30; now += pause) {
+        run_due(now);
+        fake.at_once = 1;
+        start_at(&t[n++], NXC_WRITE, 10, now);
+        nxi_native_cancel(native, &t[n - 1].x, now);
+        fake.at_once = 1;
+        start_at(&t[n++], NXC_WRITE, 10, now);
+    }
+    assert_int_equal(fake.closes, 1);
+    finish_all(NXC_EPEER, 0);
+    for (size_t i = 1; i < n; i++)
+        assert_int_equal(t[i].ends, 1);
+    assert_string_equal(t[2].text, "the peer fell silent");
+}
+
 static void test_a_cancelled_transfer_of_a_silent_peer_ends_too(void **state)
 {
     (void)state;
@@ -501,7 +553,7 @@ static void test_a_cancelled_transfer_of_a_silent_peer_ends_too(void **state)
     uint64_t now = (ms + 1) * NXI_MS;
     fake.closes = 0;
     fake.connects = 0;
-    start(&t, NXC_READ, 10); /* alone it need not wait */
+    start_at(&t, NXC_READ, 10, now); /* alone it need not wait */
     nxi_native_cancel(native, &t.x, now);
     assert_in_range(wait_end(&t, now) - ms, 0, NXI_NIXL_GRACE_MS * 2);
     assert_end(&t, NXC_CANCELLED, NXC_ECANCELLED);
@@ -614,6 +666,8 @@ int main(void)
         NIXL_TEST(test_a_peer_that_is_lost_ends_all_its_transfers),
         NIXL_TEST(test_a_peer_that_is_never_reached_is_given_up_after_connect_ms),
         NIXL_TEST(test_a_peer_that_falls_silent_is_given_up_after_keepalive_ms),
+        NIXL_TEST(test_time_in_which_we_were_stopped_is_not_the_peers_silence),
+        NIXL_TEST(test_new_transfers_do_not_make_a_silent_peer_look_alive),
         NIXL_TEST(test_a_cancelled_transfer_of_a_silent_peer_ends_too),
         NIXL_TEST(test_a_peer_that_nobody_needs_is_let_go),
         NIXL_TEST(test_freeing_the_connector_ends_what_runs),

@@ -31,7 +31,7 @@ static ucs_status_t on_notification(void *arg, const void *header, size_t header
     if (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV)
         return UCS_ERR_REJECTED; /* the sender is told by this code alone */
     struct nxi_ucx_said *m = NULL;
-    if (!header_len && len && len <= NXI_NOTIFICATION_MAX && u->said_n < NXI_UCX_SAID_MAX)
+    if (!header_len && len && len <= NXI_NOTIFICATION_MAX && u->said_bytes + sizeof *m + len <= NXI_UCX_SAID_MAX)
         m = nxi_core->calloc(1, sizeof *m + len);
     if (!m) {
         nxi_core->log(NXI_LOG_WARNING, "a notification of %zu bytes was dropped", len);
@@ -41,7 +41,7 @@ static ucs_status_t on_notification(void *arg, const void *header, size_t header
     memcpy(m->payload, data, len);
     *u->said_end = m;
     u->said_end = &m->next;
-    u->said_n++;
+    u->said_bytes += sizeof *m + len;
     return UCS_OK;
 }
 
@@ -86,7 +86,7 @@ static int tell_said(struct nxi_ucx *u, uint64_t now)
         u->said = m->next;
         if (!u->said)
             u->said_end = &u->said;
-        u->said_n--;
+        u->said_bytes -= sizeof *m + m->len;
         u->fabric.onesided_events->notified(u->fabric.onesided_arg, m->payload, m->len, now);
         free(m);
     }
@@ -146,7 +146,9 @@ static int ucx_poll(struct nxi_fabric *f, uint64_t now)
 {
     struct nxi_ucx *u = (struct nxi_ucx *)f;
     int             n = 0;
-    while (n < NXI_UCX_PROGRESS && nxi_ucx_lib->ucp_worker_progress(u->worker))
+    /* Not on while notifications wait: one progress brings no more than its buffers hold, so
+     * what peers say in a burst is never too much, and it is said but once. */
+    while (n < NXI_UCX_PROGRESS && !u->said && nxi_ucx_lib->ucp_worker_progress(u->worker))
         n++;
     if (nxi_ucx_untold(u) || n)
         n += nxi_ucx_tell(u, now);

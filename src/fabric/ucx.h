@@ -21,7 +21,7 @@
 enum {
     NXI_UCX_AM_ID = 0,       /* NIXL's notifications come with this id */
     NXI_UCX_PROGRESS = 16,   /* calls of UCX's progress in one poll, at most */
-    NXI_UCX_SAID_MAX = 1024, /* notifications that wait to be given out, at most */
+    NXI_UCX_SAID_MAX = 16 << 20, /* bytes of notifications that wait to be given out, at most */
     NXI_UCX_NAME_MAX = 4096, /* of a list of devices */
 };
 
@@ -71,7 +71,7 @@ struct nxi_ucx {
     struct nxi_ucx_request      *over, **over_end; /* to be given out, oldest first */
     struct nxi_ucx_request      *spare;
     struct nxi_ucx_said         *said, **said_end;
-    size_t                       said_n;
+    size_t                       said_bytes;
 };
 
 extern const struct nxi_ucx_core *nxi_core;

@@ -21,7 +21,7 @@
 #include <ucp/api/ucp.h>
 #include <unistd.h>
 
-enum { LIMIT_S = 60, BIG = 1 << 20, MEMORY = 4096 };
+enum { LIMIT_S = 60, BIG = 1 << 20, MEMORY = 4096, BURST = 3000 };
 
 /* ---- the victim --------------------------------------------------------------- */
 
@@ -136,28 +136,30 @@ static void attack(unsigned id, size_t header_len, size_t len, uint32_t flags)
     ucp_request_free(s);
 }
 
-static void notify_key(const char *key)
+/* Returns how long it is. */
+static size_t encode_key(const char *key, uint8_t ret_bytes[256])
 {
     const struct nxi_notif n = { { (const uint8_t *)"mallory", 7 }, { (const uint8_t *)key, strlen(key) } };
-    uint8_t                bytes[256];
-    nxi_notif_encode(&n, bytes);
+    nxi_notif_encode(&n, ret_bytes);
+    return nxi_notif_size(n.name.len, n.msg.len);
+}
+
+static void notify_key(const char *key)
+{
+    uint8_t                   bytes[256];
+    size_t                    len = encode_key(key, bytes);
     const ucp_request_param_t param = { .op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS, .flags = UCP_AM_SEND_FLAG_EAGER };
-    ucs_status_ptr_t          s = ucp_am_send_nbx(attacker.ep, 0, NULL, 0, bytes,
-                                                  nxi_notif_size(n.name.len, n.msg.len), &param);
+    ucs_status_ptr_t          s = ucp_am_send_nbx(attacker.ep, 0, NULL, 0, bytes, len, &param);
     while (UCS_PTR_IS_PTR(s) && ucp_request_check_status(s) == UCS_INPROGRESS)
         ucp_worker_progress(attacker.worker);
     if (UCS_PTR_IS_PTR(s))
         ucp_request_free(s);
 }
 
-/* The true key ends the victim's wait, so it has lived through all that came before it. */
-static void assert_alive(void)
+/* It was told the true key, which ends its wait, so it has lived through all that came before. */
+static void assert_ended_well(void)
 {
-    struct pollfd pfd = { .fd = victim.fd, .events = POLLIN };
-    int           status;
-    assert_false(attacker.lost);
-    assert_int_equal(poll(&pfd, 1, 0), 0);
-    notify_key(victim.ticket->key_text);
+    int status;
     while (waitpid(victim.pid, &status, WNOHANG) == 0)
         ucp_worker_progress(attacker.worker);
     if (!WIFEXITED(status) || WEXITSTATUS(status))
@@ -166,6 +168,15 @@ static void assert_alive(void)
     close(victim.fd);
     ucp_worker_destroy(attacker.worker);
     ucp_cleanup(attacker.context);
+}
+
+static void assert_alive(void)
+{
+    struct pollfd pfd = { .fd = victim.fd, .events = POLLIN };
+    assert_false(attacker.lost);
+    assert_int_equal(poll(&pfd, 1, 0), 0);
+    notify_key(victim.ticket->key_text);
+    assert_ended_well();
 }
 
 static int begin(void **state)
@@ -221,12 +232,44 @@ static void test_notifications_that_are_none_are_dropped(void **state)
     assert_alive();
 }
 
+/* One after the other, without waiting for UCX. */
+static void post(const void *bytes, size_t len)
+{
+    const ucp_request_param_t param = { .op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS, .flags = UCP_AM_SEND_FLAG_EAGER };
+    ucs_status_ptr_t          s = ucp_am_send_nbx(attacker.ep, 0, NULL, 0, bytes, len, &param);
+    if (UCS_PTR_IS_PTR(s))
+        ucp_request_free(s); /* it goes on without us */
+}
+
+/* Nothing hostile: many operations end while the worker can't look. */
+static void test_what_is_said_in_a_burst_is_heard_in_full(void **state)
+{
+    static const uint8_t junk[40] = "key of another operation";
+    uint8_t              bytes[256];
+    int                  status;
+    (void)state;
+    if (!victim_start())
+        skip();
+    attacker_start();
+    notify_key("connects");
+    kill(victim.pid, SIGSTOP);
+    assert_int_equal(waitpid(victim.pid, &status, WUNTRACED), victim.pid);
+    for (int i = 0; i < BURST; i++)
+        post(junk, sizeof junk);
+    post(bytes, encode_key(victim.ticket->key_text, bytes));
+    for (int i = 0; i < BURST; i++)
+        ucp_worker_progress(attacker.worker); /* out, as far as there is room */
+    kill(victim.pid, SIGCONT);
+    assert_ended_well();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_messages_with_other_ids_do_no_harm, begin),
         cmocka_unit_test_setup(test_rendezvous_is_refused, begin),
         cmocka_unit_test_setup(test_notifications_that_are_none_are_dropped, begin),
+        cmocka_unit_test_setup(test_what_is_said_in_a_burst_is_heard_in_full, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,8 @@ if [ -z "${NXC_UNSHARED:-}" ]; then
     exit $code
 fi
 ip link set lo up || skip "loopback can't be set up"
+expect 0 check
+grep -q '^ucx *no .*loopback is the only device' "$dir/stdout" || die "check does not warn of a host with nothing but the loopback"
 # UCX looks for devices in /sys, which must be this name space's.
 mount -t sysfs sysfs /sys 2>/dev/null || skip "no /sys of its own here"
 # The other end takes the packets and has no use for them.

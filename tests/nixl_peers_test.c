@@ -324,12 +324,20 @@ static void test_ucx_is_loaded_for_those_who_want_it_and_changes_nothing_else(vo
     peer_stop(b);
 }
 
+static void assert_nothing_stayed(const char *before, const char *after)
+{
+    int fds[2], threads[2];
+    assert_int_equal(sscanf(before, "%d %d", &fds[0], &threads[0]), 2);
+    assert_int_equal(sscanf(after, "%d %d", &fds[1], &threads[1]), 2);
+    assert_int_equal(fds[1], fds[0]);
+    assert_int_equal(threads[1], threads[0]);
+}
+
 static void test_nothing_stays_after_the_connector_is_freed(void **state)
 {
     (void)state;
-    struct peer  *a = peer_start(NULL), *b = peer_fork(NULL);
-    char          before[64];
-    struct answer m;
+    struct peer *a = peer_start(NULL), *b = peer_fork(NULL);
+    char         before[64];
     assert_int_equal(DO(b, do_open).code, 0); /* the first one loads UCX, which stays */
     DO(b, do_close);
     snprintf(before, sizeof before, "%s", DO(b, do_measure).text);
@@ -340,15 +348,29 @@ static void test_nothing_stays_after_the_connector_is_freed(void **state)
         start_op(a, b, 0, NXC_READ, large);
         DO(b, do_reach, .number = MIB);
         DO(b, do_close);
-        m = DO(b, do_measure);
-        int fds[2], threads[2];
-        assert_int_equal(sscanf(before, "%d %d", &fds[0], &threads[0]), 2);
-        assert_int_equal(sscanf(m.text, "%d %d", &fds[1], &threads[1]), 2);
-        assert_int_equal(fds[1], fds[0]);
-        assert_int_equal(threads[1], threads[0]);
+        assert_nothing_stayed(before, DO(b, do_measure).text);
         DO(b, do_free);
         DO(a, do_free);
     }
+    peer_stop(a);
+    peer_stop(b);
+}
+
+/* UCX wants to hear from it once more before it lets go of it. */
+static void test_a_frozen_peer_that_nobody_needs_does_not_hold_the_connector(void **state)
+{
+    (void)state;
+    struct peer *a = peer_start(NULL), *b = peer_fork(NULL);
+    char         before[64];
+    assert_int_equal(DO(b, do_open).code, 0);
+    DO(b, do_close);
+    snprintf(before, sizeof before, "%s", DO(b, do_measure).text);
+    assert_int_equal(DO(b, do_open).code, 0);
+    prove_link(a, b, NXC_WRITE);
+    peer_freeze(a, 1, 0);
+    assert_in_range(DO(b, do_close).ns / MS, 0, AT_ONCE_MS);
+    assert_nothing_stayed(before, DO(b, do_measure).text);
+    peer_thaw(a);
     peer_stop(a);
     peer_stop(b);
 }
@@ -446,6 +468,7 @@ int main(int argc, char **argv)
         PAIR_TEST(test_a_forged_key_ends_nothing),
         PAIR_TEST(test_ucx_is_loaded_for_those_who_want_it_and_changes_nothing_else),
         PAIR_TEST(test_nothing_stays_after_the_connector_is_freed),
+        PAIR_TEST(test_a_frozen_peer_that_nobody_needs_does_not_hold_the_connector),
         PAIR_TEST(test_regions_serve_operations_inside_them_and_are_freed_in_any_order),
         PAIR_TEST(test_a_ticket_carries_its_own_memory_only_and_stays_small),
         PAIR_TEST(test_the_loopback_device_is_left_out),

@@ -12,7 +12,8 @@ const struct nxi_ucx_core *nxi_core;
 
 enum {
     AM_IDS = 1 << 16,
-    FREE_MS = 2000, /* so long may UCX take to give up its last requests */
+    FLUSH_MS = 200, /* when the worker goes: so long may the peers take to let our last words through, */
+    FREE_MS = 2000, /* and so long may UCX take to give up its last requests */
 };
 
 static int failed(int code, const char *what, ucs_status_t s)
@@ -188,19 +189,27 @@ static int ucx_addrs(struct nxi_fabric *f, struct nxi_entry *e)
     return 0;
 }
 
-/* Lets UCX end what is under way, within a limit. false when it does not. */
-static bool drain(struct nxi_ucx *u)
+/* Lets UCX work until all remotes are gone. false: so long was not enough. */
+static bool settle(struct nxi_ucx *u, uint64_t ms)
 {
-    struct nxi_remote *r, *next;
-    uint64_t           until = nxi_now() + FREE_MS * NXI_MS;
-    DL_FOREACH_SAFE (u->remotes, r, next)
-        nxi_ucx_cut(r);
+    uint64_t until = nxi_now() + ms * NXI_MS;
     do {
-        while (nxi_ucx_lib->ucp_worker_progress(u->worker)) {
-        }
+        for (int i = 0; i < NXI_UCX_PROGRESS && nxi_ucx_lib->ucp_worker_progress(u->worker); i++) {
+        } /* and not until there is nothing to do: a peer that floods would hold us here */
         nxi_ucx_tell(u, nxi_now());
     } while (u->remotes && nxi_now() < until);
     return !u->remotes;
+}
+
+/* What was said last goes out if the peers take it, then all ends. false when it does not. */
+static bool drain(struct nxi_ucx *u)
+{
+    struct nxi_remote *r, *next;
+    if (settle(u, FLUSH_MS))
+        return true;
+    DL_FOREACH_SAFE (u->remotes, r, next)
+        nxi_ucx_cut(r);
+    return settle(u, FREE_MS);
 }
 
 static void ucx_free(struct nxi_fabric *f)

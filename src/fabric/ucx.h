@@ -42,8 +42,9 @@ struct nxi_ucx_said {
 struct nxi_remote {
     struct nxi_ucx    *ucx;
     void              *owner; /* NULL: closed, it hears no more */
-    ucp_ep_h           ep;    /* NULL: closed */
+    ucp_ep_h           ep;    /* NULL: UCX was told to close it */
     bool               failed, told; /* UCX has said that the peer is lost; we have passed it on */
+    bool               flushing;     /* closed when that is over */
     bool               closing;      /* UCX is about to end ep */
     size_t             requests;     /* not given out yet */
     char               why[96];

@@ -84,7 +84,7 @@ static int load(void)
     bool  ours = !dlopen("libucs.so.0", RTLD_NOW | RTLD_NOLOAD); /* else the application has settings of its own */
     void *handle = open_quietly(ours);
     if (!handle)
-        return nxi_core->fail(NXC_ENOTSUP, "UCX is not installed (libucx0 in Debian): %s", dlerror());
+        return nxi_core->fail(NXC_ENOTSUP, "UCX can't be loaded (libucx0 in Debian): %s", dlerror());
     int r = look_up(handle);
     if (r < 0)
         return r;

@@ -176,13 +176,14 @@ static void on_closed(void *ucp_request, ucs_status_t status, void *user_data)
     r->closing = false;
 }
 
-static void close_ep(struct nxi_remote *r, bool force)
+/* Without waiting for the peer. */
+static void close_ep(struct nxi_remote *r)
 {
     if (!r->ep)
         return;
     const ucp_request_param_t param = {
         .op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA | UCP_OP_ATTR_FIELD_FLAGS,
-        .flags = force ? UCP_EP_CLOSE_FLAG_FORCE : 0,
+        .flags = UCP_EP_CLOSE_FLAG_FORCE,
         .cb.send = on_closed,
         .user_data = r,
     };
@@ -194,16 +195,36 @@ static void close_ep(struct nxi_remote *r, bool force)
         r->closing = false;
 }
 
+static void on_flushed(void *ucp_request, ucs_status_t status, void *user_data)
+{
+    struct nxi_remote *r = user_data;
+    (void)status;
+    nxi_ucx_lib->ucp_request_free(ucp_request);
+    r->flushing = false;
+}
+
+/* What was said last may lie in UCX's buffers. UCX would flush while it closes, but that can't be
+ * cut short, and a frozen peer makes it last for ever. false when there is nothing to wait for. */
+static bool flush_out(struct nxi_remote *r)
+{
+    ucp_request_param_t param = told;
+    param.cb.send = on_flushed;
+    param.user_data = r;
+    r->flushing = UCS_PTR_IS_PTR(nxi_ucx_lib->ucp_ep_flush_nbx(r->ep, &param));
+    return r->flushing;
+}
+
 void nxi_ucx_close(struct nxi_remote *r)
 {
     r->owner = NULL;
-    close_ep(r, r->failed || r->requests);
+    if (r->failed || r->requests || !flush_out(r))
+        close_ep(r);
 }
 
 void nxi_ucx_cut(struct nxi_remote *r)
 {
     r->owner = NULL;
-    close_ep(r, true);
+    close_ep(r);
 }
 
 /* ---- giving out ----------------------------------------------------------------- */
@@ -241,12 +262,14 @@ static int tell_lost(struct nxi_ucx *u, uint64_t now)
     return n;
 }
 
-/* Those that nobody has any more, and that UCX has let go of. */
+/* Those that nobody has any more: what is left of them is closed, and UCX lets go of them. */
 static void bury(struct nxi_ucx *u)
 {
     struct nxi_remote *r, *next;
     DL_FOREACH_SAFE (u->remotes, r, next) {
-        if (r->ep || r->closing || r->requests)
+        if (!r->owner && !r->flushing)
+            close_ep(r);
+        if (r->ep || r->closing || r->flushing || r->requests)
             continue;
         DL_DELETE(u->remotes, r);
         free(r);

@@ -61,17 +61,27 @@ static const ucp_request_param_t told = {
     .cb.send = on_sent,
 };
 
-int nxi_ucx_move(struct nxi_remote *r, const struct nxi_access *a, void *token)
+/* A request, and what UCX is to be told of it. */
+static int prepare(struct nxi_remote *r, void *token, struct nxi_ucx_request **ret_q, ucp_request_param_t *ret_param)
 {
     int code = usable(r);
     if (code < 0)
         return code;
-    struct nxi_ucx_request *q = request_new(r, token);
-    if (!q)
+    if (!(*ret_q = request_new(r, token)))
         return nxi_core->fail(NXC_ENOMEM, "no memory for a request");
-    ucp_request_param_t param = told;
+    *ret_param = told;
+    ret_param->user_data = *ret_q;
+    return 0;
+}
+
+int nxi_ucx_move(struct nxi_remote *r, const struct nxi_access *a, void *token)
+{
+    struct nxi_ucx_request *q;
+    ucp_request_param_t     param;
+    int                     code = prepare(r, token, &q, &param);
+    if (code < 0)
+        return code;
     param.op_attr_mask |= UCP_OP_ATTR_FIELD_MEMH | UCP_OP_ATTR_FLAG_MULTI_SEND;
-    param.user_data = q;
     param.memh = a->mem->memh;
     if (a->write)
         return started(q, nxi_ucx_lib->ucp_put_nbx(r->ep, a->here, a->len, a->there, a->rkey->rkey, &param), "put");
@@ -80,29 +90,21 @@ int nxi_ucx_move(struct nxi_remote *r, const struct nxi_access *a, void *token)
 
 int nxi_ucx_flush(struct nxi_remote *r, void *token)
 {
-    int code = usable(r);
-    if (code < 0)
-        return code;
-    struct nxi_ucx_request *q = request_new(r, token);
-    if (!q)
-        return nxi_core->fail(NXC_ENOMEM, "no memory for a request");
-    ucp_request_param_t param = told;
-    param.user_data = q;
-    return started(q, nxi_ucx_lib->ucp_ep_flush_nbx(r->ep, &param), "flush");
+    struct nxi_ucx_request *q;
+    ucp_request_param_t     param;
+    int                     code = prepare(r, token, &q, &param);
+    return code < 0 ? code : started(q, nxi_ucx_lib->ucp_ep_flush_nbx(r->ep, &param), "flush");
 }
 
 int nxi_ucx_notify(struct nxi_remote *r, const uint8_t *payload, size_t len, void *token)
 {
-    int code = usable(r);
+    struct nxi_ucx_request *q;
+    ucp_request_param_t     param;
+    int                     code = prepare(r, token, &q, &param);
     if (code < 0)
         return code;
-    struct nxi_ucx_request *q = request_new(r, token);
-    if (!q)
-        return nxi_core->fail(NXC_ENOMEM, "no memory for a request");
-    ucp_request_param_t param = told;
     param.op_attr_mask |= UCP_OP_ATTR_FIELD_FLAGS;
     param.flags = UCP_AM_SEND_FLAG_EAGER; /* NIXL takes no rendezvous */
-    param.user_data = q;
     return started(q, nxi_ucx_lib->ucp_am_send_nbx(r->ep, NXI_UCX_AM_ID, NULL, 0, payload, len, &param), "notification");
 }
 

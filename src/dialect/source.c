@@ -95,7 +95,7 @@ static int vote(struct nxi_channel *ch, struct nxi_xfer *x, uint64_t now)
 static int send_piece(struct nxi_channel *ch, struct nxi_xfer *x, uint64_t now, uint64_t *ret_moved)
 {
     uint64_t len = left(x), most = ch->link->piece_max;
-    if (len == x->total && !x->active && !ch->link->copies)
+    if (len == x->total && !x->active && !ch->link->copies && most > FIRST_PIECE)
         most = FIRST_PIECE;
     if (len > most)
         len = most;

@@ -252,8 +252,8 @@ int nxi_connector_new(const struct nxc_connector_opts *o, struct nxc_connector *
     init_locks(c);
     set_options(c, o);
     if ((r = set_name(c, o->worker_id)) < 0 || (r = open_descriptors(c)) < 0 ||
-        (r = open_fabrics(c, o->transports, o->peers == NXC_PEERS_ANY)) < 0 || (r = open_native(c, o)) < 0 || (r = make_blob(c)) < 0 ||
-        (r = nxi_fork_add(c)) < 0)
+        (r = open_fabrics(c, o->transports, o->peers == NXC_PEERS_ANY)) < 0 || (r = open_native(c, o)) < 0 ||
+        (r = make_blob(c)) < 0 || (r = nxi_fork_add(c)) < 0)
         goto fail;
     c->env.listen = NULL; /* the caller's text, read when the fabrics were opened */
     if ((r = nxi_progress_start(c)) < 0) {

@@ -88,8 +88,8 @@ struct nxc_connector {
 
     /* started is anybody's to count, and makes the operations' numbers; the rest is the driver's */
     struct {
-        _Atomic uint64_t started, completed, cancelled, errored, bytes_read, bytes_written, region_bytes, region_hits, region_misses,
-            peers;
+        _Atomic uint64_t started, completed, cancelled, errored, bytes_read, bytes_written, region_bytes, region_hits,
+            region_misses, peers;
     } stats;
 };
 

@@ -42,11 +42,6 @@ static void explain_native(const struct nxi_agent *a, nxc_fact_fn fn, void *arg)
         explain_address(&a->native.addrs[i], fn, arg);
 }
 
-static bool is(const struct nxi_span *s, const char *text)
-{
-    return s->len == strlen(text) && !memcmp(s->ptr, text, s->len);
-}
-
 int nxc_ticket_explain(const nxc_ticket *t, nxc_fact_fn fn, void *arg)
 {
     char text[160];
@@ -58,12 +53,12 @@ int nxc_ticket_explain(const nxc_ticket *t, nxc_fact_fn fn, void *arg)
         explain_native(a, fn, arg);
     for (size_t i = 0; i < a->n_conns; i++) {
         const struct nxi_agent_conn *conn = &a->conns[i];
-        if (is(&conn->backend, "NXC"))
+        if (nxi_span_is(&conn->backend, "NXC"))
             continue;
         snprintf(text, sizeof text, "NIXL over %.*s, an address of %zu bytes",
                  (int)(conn->backend.len > 64 ? 64 : conn->backend.len), (const char *)conn->backend.ptr,
                  conn->info.len);
-        fn("dialect", is(&conn->backend, "UCX") ? 0 : NXC_ENOTSUP, text, arg);
+        fn("dialect", nxi_span_is(&conn->backend, "UCX") ? 0 : NXC_ENOTSUP, text, arg);
     }
     for (size_t i = 0; i < a->n_sections; i++) {
         snprintf(text, sizeof text, "%zu descriptors of memory type %d for %.*s", a->sections[i].n,

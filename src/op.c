@@ -63,7 +63,8 @@ int nxi_op_check_ticket(const struct nxc_ticket *t, enum nxc_kind kind, const st
     return 0;
 }
 
-int nxi_op_choose_dialect(const struct nxc_connector *c, const struct nxc_ticket *t)
+/* How c may speak with the worker of t: 0 native, 1 NIXL, or why not. */
+static int choose_dialect(const struct nxc_connector *c, const struct nxc_ticket *t)
 {
     bool nixl = nxi_agent_conn_find(t->agent, "UCX") != NULL;
     if (t->agent->has_native && c->entry_len && !c->require_nixl) {
@@ -98,7 +99,7 @@ static int prepare(struct nxc_op *op, const struct nxc_ticket *t, bool nixl)
 int nxi_op_new(struct nxc_connector *c, enum nxc_kind kind, const struct nxc_ticket *t, const struct nxc_desc *descs,
                size_t n, uint64_t total, const struct nxc_op_opts *opts, struct nxc_op **ret_op)
 {
-    int nixl = t ? nxi_op_choose_dialect(c, t) : 0;
+    int nixl = t ? choose_dialect(c, t) : 0;
     if (nixl < 0)
         return nixl;
     if (nxi_connector_unfinished(c) >= c->max_ops)

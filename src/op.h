@@ -46,8 +46,6 @@ static inline bool nxi_op_ended(const struct nxc_op *op)
 /* Checks what the user gives; the details name the argument. */
 int nxi_op_check_descs(const struct nxc_desc *descs, size_t n, uint64_t *ret_total);
 int nxi_op_check_ticket(const struct nxc_ticket *t, enum nxc_kind kind, const struct nxc_desc *descs, size_t n);
-/* How c may speak with the worker of t: 0 native, 1 NIXL, or why not. */
-int nxi_op_choose_dialect(const struct nxc_connector *c, const struct nxc_ticket *t);
 /* opts has the current size. t is NULL for a passive operation. The operation
  * is not started yet. */
 int  nxi_op_new(struct nxc_connector *c, enum nxc_kind kind, const struct nxc_ticket *t, const struct nxc_desc *descs,

@@ -57,11 +57,6 @@ static int placed(const struct nxi_serdes *r, int e)
     return nxi_serdes_bad(r, "%s", text);
 }
 
-static bool is(const struct nxi_span *s, const char *text)
-{
-    return s->len == strlen(text) && !memcmp(s->ptr, text, s->len);
-}
-
 static bool same(const struct nxi_span *a, const struct nxi_span *b)
 {
     return a->len == b->len && !memcmp(a->ptr, b->ptr, a->len);
@@ -111,9 +106,9 @@ static int read_conn(struct nxi_serdes *r, struct nxi_agent *a)
         return e;
     if (!c->info.len)
         return nxi_serdes_bad(r, "is empty");
-    if (is(&c->backend, "NXC"))
+    if (nxi_span_is(&c->backend, "NXC"))
         return read_native(r, &c->info, a);
-    return is(&c->backend, "UCX") ? placed(r, nxi_ucx_address_check(c->info.ptr, c->info.len)) : 0;
+    return nxi_span_is(&c->backend, "UCX") ? placed(r, nxi_ucx_address_check(c->info.ptr, c->info.len)) : 0;
 }
 
 static int read_conns(struct nxi_serdes *r, struct nxi_agent *a)
@@ -149,7 +144,7 @@ static int read_desc(struct nxi_serdes *r, const struct nxi_agent_section *sec, 
         return nxi_serdes_bad(r, "len is 0");
     if (__builtin_add_overflow(d->addr, d->len, &end))
         return nxi_serdes_bad(r, "addr + len wraps around");
-    return is(&sec->backend, "UCX") ? placed(r, nxi_rkey_check(d->meta.ptr, d->meta.len)) : 0;
+    return nxi_span_is(&sec->backend, "UCX") ? placed(r, nxi_rkey_check(d->meta.ptr, d->meta.len)) : 0;
 }
 
 static int compare_descs(const void *a, const void *b)
@@ -188,7 +183,7 @@ static int read_section_head(struct nxi_serdes *r, struct nxi_agent *a, struct n
     int             e = take_backend(r, "bknd", &sec->backend);
     if (e < 0 || (e = nxi_serdes_take(r, "nixlDList", "nixlDList", &list)) < 0)
         return e;
-    if (!is(&list, "nixlSDList"))
+    if (!nxi_span_is(&list, "nixlSDList"))
         return nxi_serdes_bad(r, "is not nixlSDList");
     if ((e = nxi_serdes_take_fixed(r, "t", "t", 4, &p)) < 0)
         return e;
@@ -231,7 +226,7 @@ static int read_sections(struct nxi_serdes *r, struct nxi_agent *a)
     int             e = nxi_serdes_take(r, "", "MemSection", &s);
     if (e < 0)
         return e;
-    if (!is(&s, "MemSection"))
+    if (!nxi_span_is(&s, "MemSection"))
         return nxi_serdes_bad(r, "is missing");
     if ((e = take_count(r, "nixlSecElms", SECTION_LEAST, SECTIONS_MAX, &n)) < 0)
         return e;
@@ -275,7 +270,7 @@ fail:
 const struct nxi_agent_conn *nxi_agent_conn_find(const struct nxi_agent *a, const char *backend)
 {
     for (size_t i = 0; i < a->n_conns; i++) {
-        if (is(&a->conns[i].backend, backend))
+        if (nxi_span_is(&a->conns[i].backend, backend))
             return &a->conns[i];
     }
     return NULL;
@@ -285,7 +280,7 @@ const struct nxi_agent_section *nxi_agent_section_find(const struct nxi_agent *a
                                                        int32_t mem_type)
 {
     for (size_t i = 0; i < a->n_sections; i++) {
-        if (a->sections[i].mem_type == mem_type && is(&a->sections[i].backend, backend))
+        if (a->sections[i].mem_type == mem_type && nxi_span_is(&a->sections[i].backend, backend))
             return &a->sections[i];
     }
     return NULL;

@@ -4,8 +4,10 @@
 /* The container of NIXL's metadata and notifications: a magic, then fields of
  * tag, u64 length, data, '|'. The reader knows which tag comes next. A tag may
  * be empty, data may contain '|'. */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define NXI_SERDES_MAGIC "nixlSerDes|"
 
@@ -17,6 +19,11 @@ struct nxi_span {
     const uint8_t *ptr;
     size_t         len;
 };
+
+static inline bool nxi_span_is(const struct nxi_span *s, const char *text)
+{
+    return s->len == strlen(text) && !memcmp(s->ptr, text, s->len);
+}
 
 struct nxi_serdes {
     const uint8_t *bytes;

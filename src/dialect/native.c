@@ -120,7 +120,7 @@ static void deadline(struct nxi_timer *t, uint64_t now)
         }
     }
     if (x->phase == NXI_XFER_ONESIDED)
-        nxi_nixl_end(n, x, &end, now);
+        nxi_nixl_end(x, &end, now);
     else
         nxi_xfer_end(n, x, &end, now);
 }
@@ -160,7 +160,7 @@ void nxi_native_cancel(struct nxi_native *n, struct nxi_xfer *x, uint64_t now)
     if (x->phase == NXI_XFER_NEW || x->phase == NXI_XFER_ENDED)
         return;
     if (x->phase == NXI_XFER_ONESIDED) {
-        nxi_nixl_end(n, x, &end, now);
+        nxi_nixl_end(x, &end, now);
         return;
     }
     if (!nxi_xfer_voted(x)) {

@@ -229,10 +229,9 @@ void nxi_nixl_start(struct nxi_native *n, struct nxi_xfer *x, uint64_t now)
     take_turn(n, job, now);
 }
 
-void nxi_nixl_end(struct nxi_native *n, struct nxi_xfer *x, const struct nxi_end *end, uint64_t now)
+void nxi_nixl_end(struct nxi_xfer *x, const struct nxi_end *end, uint64_t now)
 {
     struct nxi_end last = *end;
-    (void)n;
     if (x->job->stage == NXI_NIXL_NOTIFYING) {
         /* The notification can't be called back: it ends as it would have. A peer that takes
          * none ends it, through the watch over what is under way. */
@@ -251,7 +250,7 @@ void nxi_nixl_stop(struct nxi_native *n, const struct nxi_end *end, uint64_t now
     struct nxi_nixl_job  *job, *next_job;
     HASH_ITER (hh, n->nixl_peers, p, next_peer)
         DL_FOREACH_SAFE (p->jobs, job, next_job)
-            nxi_nixl_end(n, job->x, end, now);
+            nxi_nixl_end(job->x, end, now);
 }
 
 int nxi_nixl_poll(struct nxi_native *n, uint64_t now)

@@ -76,7 +76,7 @@ void nxi_nixl_init(struct nxi_native *n);
 void nxi_nixl_start(struct nxi_native *n, struct nxi_xfer *x, uint64_t now);
 /* x ends so, soon: as soon as no request of its touches memory. But for one whose
  * notification is out and that its user cancels: it completes. */
-void nxi_nixl_end(struct nxi_native *n, struct nxi_xfer *x, const struct nxi_end *end, uint64_t now);
+void nxi_nixl_end(struct nxi_xfer *x, const struct nxi_end *end, uint64_t now);
 /* All end so. */
 void nxi_nixl_stop(struct nxi_native *n, const struct nxi_end *end, uint64_t now);
 int  nxi_nixl_poll(struct nxi_native *n, uint64_t now);

@@ -10,12 +10,10 @@
  * The rules of fabric.h hold: calls never block, one caller at a time unless a
  * member says otherwise, and events are given out only from inside poll().
  */
+#include "codec/notif.h"
 #include "fabric/fabric.h"
 
-enum {
-    NXI_RKEY_MAX = 1024,            /* bytes of a packed key, at most */
-    NXI_NOTIFICATION_MAX = 64 << 10, /* bytes of a notification; longer ones are dropped unseen */
-};
+enum { NXI_RKEY_MAX = 1024 }; /* bytes of a packed key, at most */
 
 struct nxi_mem;    /* registered memory of ours */
 struct nxi_remote; /* a peer that we reach into; the peer knows nothing of it */
@@ -35,7 +33,8 @@ struct nxi_onesided_events {
     /* A request that was under way is over: 0, or why it failed. Exactly once for
      * each token, whatever became of its remote: its memory is free from here on. */
     void (*finished)(void *arg, void *token, int code, uint64_t now);
-    /* A peer, which nobody has proven, says this. Valid during the call only. */
+    /* A peer, which nobody has proven, says this, at most NXI_NOTIF_MAX bytes: longer ones are
+     * dropped unseen. Valid during the call only. */
     void (*notified)(void *arg, const uint8_t *payload, size_t len, uint64_t now);
     /* The peer of a remote has gone, or was never reached. At most once; the remote
      * stays until it is closed, and its requests finish with a code. */

@@ -32,7 +32,7 @@ static ucs_status_t on_notification(void *arg, const void *header, size_t header
     if (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV)
         return UCS_ERR_REJECTED; /* the sender is told by this code alone */
     struct nxi_ucx_said *m = NULL;
-    if (!header_len && len && len <= NXI_NOTIFICATION_MAX && u->said_bytes + sizeof *m + len <= NXI_UCX_SAID_MAX)
+    if (!header_len && len && len <= NXI_NOTIF_MAX && u->said_bytes + sizeof *m + len <= NXI_UCX_SAID_MAX)
         m = nxi_core->calloc(1, sizeof *m + len);
     if (!m) {
         nxi_core->log(NXI_LOG_WARNING, "a notification of %zu bytes was dropped", len);
